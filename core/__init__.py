@@ -1,0 +1,1 @@
+"""Everything Tollgate decides about money; knows neither Flask nor Celery."""

@@ -1,0 +1,1 @@
+"""Plain Python: the words, tables and values every other room speaks in."""

@@ -1,0 +1,72 @@
+"""The errors core raises towards its callers; HTTP codes are chosen in `api/errors.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with one field; `message` says what to do and never echoes the value."""
+
+    field: str
+    message: str
+
+
+class TollgateError(Exception):
+    """Base of what a caller can be told. `code` is stable and documented."""
+
+    code = "internal_error"
+
+    def __init__(self, detail: str, *, code: str | None = None, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or type(self).code
+        self.errors = tuple(errors)
+
+
+class RequestRefused(TollgateError):
+    """The request is well formed but asks for something that cannot be (422)."""
+
+    code = "validation_failed"
+
+
+class CapabilityUnsupported(RequestRefused):
+    """No provider account can do what is asked; nothing was sent (422)."""
+
+    code = "capability_unsupported"
+
+
+class NotFoundError(TollgateError):
+    """No such row for this merchant and mode (404)."""
+
+    code = "not_found"
+
+
+class StateConflict(TollgateError):
+    """The payment's or refund's state does not allow it (409)."""
+
+    code = "state_conflict"
+
+
+class IdempotencyMismatch(TollgateError):
+    """The key was used with another body (422)."""
+
+    code = "idempotency_key_reused"
+
+
+class IdempotencyInUse(TollgateError):
+    """A request with the same key is still being stored after a second (409)."""
+
+    code = "idempotency_key_in_use"
+
+
+class Unavailable(TollgateError):
+    """Nothing could be stored; try again (503)."""
+
+    code = "unavailable"
+
+
+class Forged(Exception):
+    """A provider webhook whose signature does not verify."""

@@ -1,0 +1,1 @@
+"""One interface over every payment provider; their words stop inside their packages."""
