@@ -1,0 +1,57 @@
+# Every target does its own set-up; `make demo` and `make test` are all a new clone needs.
+SHELL = /bin/sh
+MAKEFLAGS += --no-print-directory
+VENV = .venv/bin
+PY = $(VENV)/python
+# As many as the two cores of a small machine; more only makes the servers of the tests compete.
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo up test faults lint format lock migrate ci clean
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+install: ## Make .venv from requirements.lock (nothing to do when it is up to date)
+	@sh scripts/install.sh runtime
+
+install-dev: ## The same, with what the tests need
+	@sh scripts/install.sh dev
+
+demo: install ## Run real payments through a local Stripe and a local Paystack
+	@$(VENV)/tollgate demo
+
+up: install ## Start the whole service and stay (Ctrl-C stops it)
+	@$(VENV)/tollgate up
+
+test: lint ## Run every check and the tests
+	@$(PY) -m pytest -n $(JOBS) tests --ignore=tests/faults --ignore=tests/bench --ignore=tests/browser
+
+faults: install-dev ## Run the fault tests: killed workers, emptied and stopped Redis
+	@$(PY) -m pytest tests/faults
+
+lint: install-dev ## Run the checks alone: style, types, import rules
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(VENV)/lint-imports
+
+format: install-dev ## Put the code into its shape
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+lock: install-dev ## Resolve requirements*.in again (UPGRADE=1 takes newer versions)
+	@for name in requirements requirements-dev; do \
+		$(PY) -m uv pip compile --quiet --universal --python-version 3.11.0 --generate-hashes \
+			--no-header --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+			$$name.in -o $$name.lock || exit 1; \
+	done
+
+migrate: install ## Bring the database that DATABASE_URL names up to date
+	@$(VENV)/tollgate migrate
+
+ci: ## Run what the continuous integration runs
+	@bash .ci/run
+
+clean: ## Remove .venv and the caches (not .tollgate, which holds data)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info

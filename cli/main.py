@@ -1,0 +1,7 @@
+"""Entry point of `tollgate`."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    raise SystemExit(1)
