@@ -1,0 +1,1 @@
+"""Postgres: tables, queries by road, migrations, and the vault that seals what is secret."""

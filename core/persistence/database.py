@@ -1,0 +1,75 @@
+"""Connections: one engine a process, short transactions, the merchant set on each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, make_url
+
+#: Nothing we do in a transaction takes longer; a lock that does is a fault to be seen, not waited out.
+_SERVER_OPTIONS = (
+    "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=15000 -c timezone=UTC"
+)
+
+_SET_SCOPE = sa.text(
+    "SELECT set_config('tollgate.merchant_id', :merchant, true), set_config('tollgate.mode', :mode, true)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose rows a transaction may see: one merchant, one mode."""
+
+    merchant_id: UUID
+    mode: str
+
+
+def driver_url(url: str) -> str:
+    """SQLAlchemy 2.1 reads a bare postgresql:// as another driver; the one we ship is written out."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql" or parsed.drivername == "postgres":
+        parsed = parsed.set(drivername="postgresql+psycopg2")
+    return parsed.render_as_string(hide_password=False)
+
+
+def create_engine(url: str, pool_size: int, application: str = "tollgate") -> Engine:
+    """An engine whose connections end by themselves when the server hangs."""
+    return sa.create_engine(
+        driver_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={
+            "options": _SERVER_OPTIONS,
+            "connect_timeout": 3,
+            "application_name": application,
+            "keepalives_idle": 10,
+            "keepalives_interval": 3,
+            "keepalives_count": 3,
+        },
+    )
+
+
+class Database:
+    """Hands out transactions. Every one commits on leaving the block and rolls back on an exception."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def scoped(self, scope: Scope) -> Iterator[Connection]:
+        """A transaction that sees one merchant's rows of one mode (row-level security)."""
+        with self.engine.begin() as connection:
+            connection.execute(_SET_SCOPE, {"merchant": str(scope.merchant_id), "mode": scope.mode})
+            yield connection
+
+    @contextmanager
+    def unscoped(self) -> Iterator[Connection]:
+        """A transaction across merchants: claims and sweeps of the worker role, key look-ups of the api's."""
+        with self.engine.begin() as connection:
+            yield connection

@@ -1,0 +1,116 @@
+"""`tollgate migrate`: roles, logins and the schema, behind one advisory lock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg2 import sql
+from sqlalchemy.engine import Connection, make_url
+
+from core.persistence.database import create_engine
+
+#: Groups hold the rights, logins are members: a login can be rotated without touching a grant.
+API_RIGHTS = "tollgate_api_rights"
+WORKER_RIGHTS = "tollgate_worker_rights"
+#: Any fixed number; two migrations at once wait for each other on it.
+_LOCK = 8_106_771_350
+
+
+class MigrationRefused(Exception):
+    """The migration cannot run; the message says what to do."""
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option(
+        "script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%")
+    )
+    config.set_main_option("path_separator", "newline")
+    return config
+
+
+def _execute(connection: Connection, statement: sql.Composable) -> None:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(statement)
+    finally:
+        cursor.close()
+
+
+def _role_exists(connection: Connection, name: str) -> bool:
+    found = connection.execute(sa.text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": name})
+    return found.first() is not None
+
+
+def _ensure_login(connection: Connection, url: str, group: str) -> None:
+    parsed = make_url(url)
+    name, password = parsed.username, parsed.password
+    if not name:
+        raise MigrationRefused("the database address of a process names no user")
+    owner = connection.execute(sa.text("SELECT current_user")).scalar_one()
+    if name == owner:
+        raise MigrationRefused(
+            f"user {name!r} owns the tables, so rows would not be walled off by merchant; "
+            "give DATABASE_URL a user of its own (it is created for you)"
+        )
+    if not _role_exists(connection, name):
+        statement = sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD {}")
+        _execute(connection, statement.format(sql.Identifier(name), sql.Literal(password)))
+    _execute(connection, sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name)))
+
+
+def _prepare_roles(connection: Connection, api_url: str, worker_url: str) -> None:
+    for group in (API_RIGHTS, WORKER_RIGHTS):
+        if not _role_exists(connection, group):
+            _execute(connection, sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(group)))
+    _ensure_login(connection, api_url, API_RIGHTS)
+    _ensure_login(connection, worker_url, WORKER_RIGHTS)
+
+
+def migrate(migration_url: str, api_url: str, worker_url: str, revision: str = "head") -> None:
+    """Create the two running roles, their logins (named in the urls, with their passwords) and bring the
+    schema to `revision`. Safe to run at any time and from several hosts at once.
+
+    Raises MigrationRefused when a url cannot serve, SQLAlchemy's errors when Postgres cannot be reached.
+    """
+    engine = create_engine(migration_url, pool_size=1, application="tollgate-migrate")
+    try:
+        with engine.begin() as connection:
+            connection.execute(sa.text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'"))
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            _prepare_roles(connection, api_url, worker_url)
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+            if revision == "head":
+                connection.execute(sa.text("SELECT ensure_partitions(24)"))
+    finally:
+        engine.dispose()
+
+
+def downgrade(migration_url: str, revision: str) -> None:
+    """Take the schema back to `revision`; used by the tests of the migrations."""
+    engine = create_engine(migration_url, pool_size=1, application="tollgate-migrate")
+    try:
+        with engine.begin() as connection:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.downgrade(config, revision)
+    finally:
+        engine.dispose()
+
+
+def newest_revision() -> str:
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision the database is at; None before the first migration."""
+    return MigrationContext.configure(connection).get_current_revision()

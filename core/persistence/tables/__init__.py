@@ -1,0 +1,31 @@
+"""The tables as SQLAlchemy Core sees them; the migrations own the schema, a test compares the two."""
+
+from core.persistence.tables.accounts import api_keys, customers, data_keys, merchants, provider_accounts
+from core.persistence.tables.audit import audit_log, findings
+from core.persistence.tables.base import metadata
+from core.persistence.tables.inbox import bodies, inbox_events
+from core.persistence.tables.jobs import idempotency_keys, jobs
+from core.persistence.tables.outbox import deliveries, events, webhook_endpoints
+from core.persistence.tables.payments import disputes, payments, refunds, transactions
+
+__all__ = [
+    "api_keys",
+    "audit_log",
+    "bodies",
+    "customers",
+    "data_keys",
+    "deliveries",
+    "disputes",
+    "events",
+    "findings",
+    "idempotency_keys",
+    "inbox_events",
+    "jobs",
+    "merchants",
+    "metadata",
+    "payments",
+    "provider_accounts",
+    "refunds",
+    "transactions",
+    "webhook_endpoints",
+]

@@ -1,0 +1,71 @@
+"""Who may call, whose money it is, and which provider accounts carry it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from core.persistence.tables.base import (
+    TEXTS, created, identifier, json, link, metadata, sealed, small, tenant, text, when,
+)  # fmt: skip
+
+merchants = sa.Table("merchants", metadata, identifier(), text("name", False), created())
+
+data_keys = sa.Table(
+    "data_keys",
+    metadata,
+    identifier(),
+    *tenant(),
+    text("owner_kind", False),
+    link("owner_id", False),
+    small("kek_version"),
+    sealed("wrapped", False),
+    created(),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    text("id", False, primary_key=True),
+    text("kind", False),
+    link("merchant_id"),
+    text("mode"),
+    text("name", False),
+    text("prefix", False),
+    sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+    sa.Column("scopes", TEXTS, nullable=False),
+    created(),
+    when("expires_at"),
+    when("revoked_at"),
+    when("last_used_at"),
+)
+
+provider_accounts = sa.Table(
+    "provider_accounts",
+    metadata,
+    identifier(),
+    *tenant(),
+    text("provider", False),
+    text("name", False),
+    text("identity", False),
+    text("status", False),
+    small("priority"),
+    text("api_base"),
+    sealed("credentials_sealed", False),
+    sealed("webhook_secrets_sealed", False),
+    json("settings", False),
+    text("suspended_reason"),
+    created(),
+    created("updated_at"),
+)
+
+customers = sa.Table(
+    "customers",
+    metadata,
+    identifier(),
+    *tenant(),
+    sealed("sealed"),
+    sealed("email_index"),
+    small("index_key_version"),
+    created(),
+    when("erased_at"),
+)

@@ -1,0 +1,179 @@
+"""The literal tables from Paystack's answers to outcomes, and the small functions that read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.domain.outcomes import (
+    ActionRequired,
+    Declined,
+    NotExecuted,
+    NotExecutedReason,
+    Pending,
+    Succeeded,
+    Unknown,
+)
+
+#: `data.status` of a transaction (Paystack's page "Verify payments").
+TRANSACTION_STATUSES: Mapping[str, type[Succeeded] | type[Pending] | type[ActionRequired]] = {
+    "success": Succeeded,
+    # Money was taken first; what went back is told by refunds and disputes.
+    "reversed": Succeeded,
+    # An initialised page reads `abandoned` until it is paid, and a failed try on it may be followed by a good one.
+    "abandoned": ActionRequired,
+    "failed": ActionRequired,
+    "ongoing": Pending,
+    "pending": Pending,
+    "processing": Pending,
+    "queued": Pending,
+}
+
+#: `data.status` of a refund (Paystack's page "Refunds").
+REFUND_STATUSES: Mapping[
+    str, type[Succeeded] | type[Pending] | type[ActionRequired] | type[Declined]
+] = {
+    "pending": Pending,
+    "processing": Pending,
+    "processed": Succeeded,
+    "failed": Declined,
+    "needs-attention": ActionRequired,  # the customer's bank details have to be given before Paystack goes on
+}
+
+#: What a refusal proves. `duplicate_reference` proves nothing about this send: an earlier one may have arrived.
+REFERENCE_EXISTS = "reference exists"
+Verdict = NotExecutedReason | str
+
+#: `code` in an error body, the most exact word Paystack has.
+ERROR_CODES: Mapping[str, Verdict] = {
+    "duplicate_reference": REFERENCE_EXISTS,
+    "missing_params": NotExecutedReason.INVALID_REQUEST,
+    "invalid_params": NotExecutedReason.INVALID_REQUEST,
+    "not_found": NotExecutedReason.INVALID_REQUEST,
+    "transaction_not_found": NotExecutedReason.INVALID_REQUEST,
+    "invalid_key": NotExecutedReason.MISCONFIGURED,
+    "invalid_Key": NotExecutedReason.MISCONFIGURED,
+}
+
+#: `message`, lower case and without a final full stop, for the endpoints that send no code.
+ERROR_MESSAGES: Mapping[str, Verdict] = {
+    "duplicate transaction reference": REFERENCE_EXISTS,
+    "invalid key": NotExecutedReason.MISCONFIGURED,
+}
+
+#: HTTP codes that decide where the body does not; every code that is not here is an unknown outcome.
+HTTP_CODES: Mapping[int, NotExecutedReason] = {
+    400: NotExecutedReason.INVALID_REQUEST,
+    401: NotExecutedReason.MISCONFIGURED,
+    403: NotExecutedReason.MISCONFIGURED,
+    404: NotExecutedReason.INVALID_REQUEST,
+    422: NotExecutedReason.INVALID_REQUEST,
+    429: NotExecutedReason.RATE_LIMITED,
+}
+
+#: How a look-up says that there is no such transaction or refund; 400 and 404 are used alike.
+NOT_FOUND_CODES = frozenset({"not_found", "transaction_not_found"})
+NOT_FOUND_MESSAGES = frozenset(
+    {
+        "transaction reference not found",
+        "transaction not found",
+        "transaction not found for this integration",
+        "refund not found",
+        "refund not found for this integration",
+    }
+)
+
+_PRIVATE = re.compile(r"\S+@\S+|[sp]k_(?:test|live)_\w*|\d{10,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer. `body` is None unless it was a JSON object; `retry_after` in seconds."""
+
+    http_status: int
+    body: Mapping[str, Any] | None
+    retry_after: float | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Neither the HTTP code nor `status` is to be trusted alone: they have to agree."""
+        return 200 <= self.http_status < 300 and self.body is not None and self.body.get("status") is True
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """`data` of the answer, empty when it is not an object."""
+        data = (self.body or {}).get("data")
+        return data if isinstance(data, Mapping) else {}
+
+    def word(self, name: str) -> str:
+        value = (self.body or {}).get(name)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def message(self) -> str:
+        return self.word("message").strip().lower().rstrip(".")
+
+
+class Unreadable(Exception):
+    """The answer was accepted, but does not say what it must; the message says what is missing."""
+
+
+def clean(text: str) -> str:
+    """Words of the provider for operators: no address, key or long number gets through."""
+    return _PRIVATE.sub("…", text)[:200]
+
+
+def unknown(seen: str, reply: Reply | None = None, **details: str | int) -> Unknown:
+    """An outcome nobody can tell, with what was seen."""
+    evidence: dict[str, Any] = {"seen": seen, **details}
+    if reply is None:
+        return Unknown(evidence)
+    evidence["http_status"] = reply.http_status
+    for name in ("code", "type", "message"):
+        if reply.word(name):
+            evidence[name] = clean(reply.word(name))
+    return Unknown(evidence, raw=reply.body)
+
+
+def refusal(reply: Reply) -> NotExecuted | Unknown | None:
+    """None for an accepted call; otherwise what its refusal proves."""
+    if reply.accepted:
+        return None
+    if reply.http_status == 429:
+        return _not_executed(NotExecutedReason.RATE_LIMITED, reply)
+    if reply.http_status >= 500:
+        return unknown("an error of the provider", reply)
+    if reply.body is None:
+        return unknown("an answer that is not JSON", reply)
+    # "false" as text is seen in Paystack's own samples; a refusal without the word is none we know.
+    if reply.body.get("status") not in (False, "false"):
+        return unknown("an answer that contradicts its HTTP code", reply)
+    verdict = ERROR_CODES.get(reply.word("code")) or ERROR_MESSAGES.get(reply.message)
+    verdict = verdict or HTTP_CODES.get(reply.http_status)
+    if isinstance(verdict, NotExecutedReason):
+        return _not_executed(verdict, reply)
+    return unknown(verdict or "a refusal nobody described", reply)
+
+
+def says_not_found(reply: Reply) -> bool:
+    """Paystack's way to tell a look-up that there is no such object."""
+    if reply.http_status not in (400, 404) or reply.body is None or reply.body.get("status") is True:
+        return False
+    return reply.word("code") in NOT_FOUND_CODES or reply.message in NOT_FOUND_MESSAGES
+
+
+def _not_executed(reason: NotExecutedReason, reply: Reply) -> NotExecuted:
+    return NotExecuted(
+        reason,
+        clean(reply.word("message")) or f"Paystack answered {reply.http_status}",
+        retry_after=reply.retry_after if reason is NotExecutedReason.RATE_LIMITED else None,
+        provider_code=clean(reply.word("code")) or None,
+        raw=reply.body,
+    )
+
+
+def not_a_request_for_paystack(detail: str) -> NotExecuted:
+    """Refused by ourselves before anything was sent."""
+    return NotExecuted(NotExecutedReason.INVALID_REQUEST, detail)
