@@ -156,6 +156,8 @@ class GuardedHTTPConnection(HTTPConnection):
     """A urllib3 connection that obeys the current Deadline and notes when the request starts to leave."""
 
     guard: Deadline | None = None
+    #: Kept beside `sock`, which http.client forgets while a body without a length is still being read.
+    _live: socket.socket | None = None
 
     def _new_conn(self) -> socket.socket:
         """Resolve and connect within the connect time-out as a whole, not per address."""
@@ -182,6 +184,7 @@ class GuardedHTTPConnection(HTTPConnection):
             self.connect()
         guard = current()
         if guard is not None:
+            self._live = self.sock
             guard.take(self)
             # Set before the write: a write that fails half-way may have left in part.
             guard.sent = True
@@ -189,7 +192,7 @@ class GuardedHTTPConnection(HTTPConnection):
 
     def abort(self) -> None:
         """Called by the watcher; the thread that reads or writes wakes up with an error."""
-        _shut_down(self.sock)
+        _shut_down(self._live)
 
 
 class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):

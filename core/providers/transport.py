@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,7 +93,7 @@ class _Shared:
     """What every account of a process uses together; made on first use, anew after a fork."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # making the session asks for the pool
         self.manager: urllib3.PoolManager | None = None
         self.session: requests.Session | None = None
 
@@ -160,7 +160,6 @@ class _NoCookies(RequestsCookieJar):
 
 def session() -> requests.Session:
     """The `requests` session of this process: guarded, without cookies, blind to proxies and netrc."""
-    manager_ready = pool()
     shared = _shared
     with shared.lock:
         if shared.session is None:
@@ -168,7 +167,6 @@ def session() -> requests.Session:
             made.trust_env = False
             made.cookies = _NoCookies()
             adapter = _SharedPoolAdapter()
-            adapter.poolmanager = manager_ready
             made.mount("http://", adapter)
             made.mount("https://", adapter)
             shared.session = made
@@ -197,9 +195,7 @@ def exchange(method: str, url: str, headers: Mapping[str, str], body: Any, limit
     return _guarded(send, limits)
 
 
-def exchange_requests(
-    method: str, url: str, headers: Mapping[str, str], json: Any, limits: CallLimits
-) -> Reply:
+def exchange_requests(method: str, url: str, headers: Mapping[str, str], json: Any, limits: CallLimits) -> Reply:
     """The same over the shared `requests` session, with a JSON body (None: no body)."""
 
     def send(remaining: float, seen: _Seen) -> Reply:
@@ -224,7 +220,10 @@ class _Seen:
     headers: Mapping[str, str] = {}
 
 
-def _guarded(send: Any, limits: CallLimits) -> Reply:
+_Send = Callable[[float, _Seen], Reply]
+
+
+def _guarded(send: _Send, limits: CallLimits) -> Reply:
     outer = current()
     if outer is None:
         with Deadline(limits.deadline) as own:
@@ -232,7 +231,7 @@ def _guarded(send: Any, limits: CallLimits) -> Reply:
     return _run(send, outer)
 
 
-def _run(send: Any, deadline: Deadline) -> Reply:
+def _run(send: _Send, deadline: Deadline) -> Reply:
     seen = _Seen()
     try:
         deadline.begin_exchange()
