@@ -48,9 +48,7 @@ def servers(
         owner_password=secrets.password("postgres_owner"),
         temporary=temporary,
     )
-    redis = EmbeddedRedis(
-        placement=placement, log=logs / "redis.log", ports=ports, password=secrets.password("redis")
-    )
+    redis = EmbeddedRedis(placement=placement, log=logs / "redis.log", ports=ports, password=secrets.password("redis"))
     return postgres, redis
 
 

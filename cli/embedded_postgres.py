@@ -110,9 +110,7 @@ class EmbeddedPostgres:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (OWNER,))
             if cursor.fetchone() is None:
                 statement = "CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {} IN ROLE pg_signal_backend"
-                cursor.execute(
-                    sql.SQL(statement).format(sql.Identifier(OWNER), sql.Literal(self.owner_password))
-                )
+                cursor.execute(sql.SQL(statement).format(sql.Identifier(OWNER), sql.Literal(self.owner_password)))
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
             if cursor.fetchone() is None:
                 names = sql.Identifier(DATABASE), sql.Identifier(OWNER)

@@ -35,11 +35,11 @@ class Groups:
         elif word == "bye":
             self.finished = True
 
-    def end(self) -> None:
+    def end(self, grace: float) -> None:
         """Asks every group to end, the last started first, and kills what is left after the grace."""
         for group, number in reversed(self.watched.items()):
             _signal(group, number)
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + grace
         while time.monotonic() < deadline and any(_alive(group) for group in self.watched):
             time.sleep(0.02)
         for group in self.watched:
@@ -58,7 +58,7 @@ def _alive(group: int) -> bool:
     return _signal(group, 0)
 
 
-def main() -> None:
+def main(grace: float) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups, parent, buffered = Groups(), os.getppid(), b""
@@ -71,10 +71,9 @@ def main() -> None:
         for line in lines:
             groups.read(line.decode())
         if not groups.finished and ((readable and not chunk) or os.getppid() != parent):
-            groups.end()
+            groups.end(grace)
             return
 
 
 if __name__ == "__main__":
-    main()
-    sys.exit(0)
+    main(float(sys.argv[1]))

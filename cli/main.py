@@ -1,7 +1,63 @@
-"""Entry point of `tollgate`."""
+"""Entry point of `tollgate`: finds the command, turns what was refused into a sentence and an exit code."""
 
 from __future__ import annotations
 
+import importlib
+import sys
+
+import click
+
+from cli.errors import Refused
+
+#: name: (module of the command, the line that `tollgate --help` shows). Modules are imported when they are used,
+#: so that `tollgate --help` answers at once.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("cli.commands.up", "Start the whole service and stay."),
+    "demo": ("cli.commands.demo", "Run real payments through a local Stripe and a local Paystack."),
+    "doctor": ("cli.commands.doctor", "Check every dependency and setting, and say what to do."),
+    "migrate": ("cli.commands.migrate", "Bring the database up to date."),
+    "keys": ("cli.commands.keys", "Create, list and revoke API keys."),
+    "accounts": ("cli.commands.accounts", "Add and list provider accounts."),
+    "payments": ("cli.commands.payments", "Look into a payment."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports one when it is called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name][0]} holds no command {cmd_name}")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tollgate")
+def tollgate() -> None:
+    """One gate in front of Stripe and Paystack."""
+
 
 def main() -> None:
-    raise SystemExit(1)
+    """Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
+    try:
+        sys.exit(tollgate.main(standalone_mode=False) or 0)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except Refused as error:
+        click.echo(f"tollgate: {error}", err=True)
+        sys.exit(1)

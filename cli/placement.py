@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.errors import Refused
 from cli.files import write_private
 
 #: Accounts made for servers, the best first; both exist on every Linux and macOS or are simply passed over.
@@ -26,7 +27,7 @@ ACCOUNTS = ("postgres", "_postgres", "nobody")
 OUTSIDE = (Path("/var/lib"), Path("/usr/local/var"), Path("/var/tmp"), Path(tempfile.gettempdir()))  # noqa: S108
 
 
-class PlacementFailed(Exception):
+class PlacementFailed(Refused):
     """No fitting folder or account; the text says what to do."""
 
 

@@ -8,6 +8,7 @@ import secrets
 import socket
 from pathlib import Path
 
+from cli.errors import Refused
 from cli.files import write_private
 
 HOST = "127.0.0.1"
@@ -17,7 +18,7 @@ LOWEST, HIGHEST = 15000, 32000
 TRIES = 200
 
 
-class NoFreePort(Exception):
+class NoFreePort(Refused):
     """No port could be bound."""
 
 

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from cli.errors import Refused
+from cli.guard import GRACE
+
 #: A child's log that is larger than this when the child starts makes room: one older part is kept beside it.
 LOG_LIMIT = 5 * 1024 * 1024
 
 
-class ChildFailed(Exception):
+class ChildFailed(Refused):
     """A child ended or did not become ready; the text says which, why, and where its log is."""
 
 
@@ -28,7 +31,7 @@ class Spec:
 
     `ready` is asked again and again until it is true; seconds everywhere. `user` and `gid` run the child
     under another account (needs root). `text` goes to its standard input: what may not be seen among its
-    arguments. Children of one `group` are stopped together.
+    arguments. Children of one `group` are stopped together. A `ready_file` of the last run is removed first.
     """
 
     name: str
@@ -44,16 +47,17 @@ class Spec:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout: float = 10.0
     group: str = ""
+    ready_file: Path | None = None
 
 
 class Guard:
     """The process that ends our children if we are killed (see `cli.guard`)."""
 
-    def __init__(self, keep_open: Sequence[int] = ()) -> None:
+    def __init__(self, keep_open: Sequence[int] = (), grace: float = GRACE) -> None:
         """Starts it; `keep_open` are descriptors it holds as long as a child may live (a lock)."""
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))],
+            [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")), str(grace)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -114,6 +118,8 @@ class Child:
     def start(self) -> None:
         """Starts it without waiting for readiness."""
         spec = self.spec
+        if spec.ready_file is not None:
+            spec.ready_file.unlink(missing_ok=True)
         with open_log(spec.log) as log:
             self._process = subprocess.Popen(
                 list(spec.argv),
@@ -164,17 +170,16 @@ class Child:
         self._kill_group()
         return self.finish(0)
 
-    def finish(self, seconds: float) -> int | None:
-        """Waits for the end, at most so long before killing; then nothing of its group is left."""
+    def finish(self, seconds: float, hurry: threading.Event | None = None) -> int | None:
+        """Waits for the end, at most so long (and not once `hurry` is set), kills then what is left of it."""
         process = self._process
         if process is None:
             return None
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._kill_group()
-            process.wait()
+        deadline = time.monotonic() + seconds
+        while process.poll() is None and time.monotonic() < deadline and not (hurry and hurry.is_set()):
+            time.sleep(0.01)
         self._kill_group()
+        process.wait()
         self._finished = True
         self._guard.drop(process.pid)
         return process.returncode
@@ -187,9 +192,7 @@ class Child:
 
     def _explain(self, what: str) -> str:
         tail = read_tail(self.spec.log)
-        return f"{self.spec.name} {what}; its log is {self.spec.log}" + (
-            f", which ends:\n{tail}" if tail else ""
-        )
+        return f"{self.spec.name} {what}; its log is {self.spec.log}" + (f", which ends:\n{tail}" if tail else "")
 
 
 def open_log(path: Path) -> BinaryIO:

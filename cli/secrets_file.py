@@ -9,6 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from cli.errors import Refused
 from cli.files import write_private
 
 
@@ -19,7 +20,7 @@ class Secrets:
         """Reads what is there. `directory` must exist.
 
         Raises:
-            ValueError: the file is no JSON object, so it was damaged; nothing is made anew then.
+            Refused: the file is no JSON object, so it was damaged; nothing is made anew then.
         """
         self._file = directory / "secrets.json"
         self._values: dict[str, Any] = {}
@@ -27,7 +28,7 @@ class Secrets:
             try:
                 self._values = dict(json.loads(self._file.read_text(encoding="utf-8")))
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{self._file} is damaged: {error}") from None
+                raise Refused(f"{self._file} is damaged: {error}") from None
 
     def password(self, name: str) -> str:
         """48 hexadecimal digits, which need no quoting in a URL, a configuration file or SQL."""
