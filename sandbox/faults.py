@@ -1,0 +1,107 @@
+"""Misbehaviour on purpose: which request is hit, how often, and in what way."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from . import ids
+from .http import Call
+from .ledger import Json
+
+# "before": the provider does nothing. "after": it acts, and only the answer goes wrong.
+BEFORE = {"timeout_before", "reset_before", "status_before"}
+AFTER = {"timeout_after", "reset_after", "status_after"}
+ANSWER = {"html", "nonsense", "cut_body", "slow_body", "wrong_amount", "wrong_currency"}
+EFFECTS = BEFORE | AFTER | ANSWER | {"delay"}
+
+
+@dataclass(slots=True)
+class Fault:
+    """One order to misbehave. `times` counts down the hits left; `fired` counts those done."""
+
+    id: str
+    effect: str
+    operation: str | None = None
+    method: str | None = None
+    path: str | None = None
+    secret_key: str | None = None
+    metadata: Json = field(default_factory=dict)
+    params: Json = field(default_factory=dict)
+    times: int = 1
+    status: int | None = None
+    ms: float = 1000
+    probability: float = 1.0
+    seed: int | None = None
+    fired: int = 0
+
+    def meets(self, call: Call) -> bool:
+        raw = call.raw
+        return (
+            self.times > 0
+            and (self.operation is None or fnmatchcase(call.operation, self.operation))
+            and (self.method is None or raw.method == self.method.upper())
+            and (self.path is None or fnmatchcase(raw.path, self.path))
+            and (self.secret_key is None or call.desk.account.secret_key == self.secret_key)
+            and _within(self.params, call.params)
+            and (not self.metadata or _within(self.metadata, _metadata(call.params)))
+        )
+
+
+def _within(wanted: Json, given: Json) -> bool:
+    return all(str(given.get(name)) == str(value) for name, value in wanted.items())
+
+
+def _metadata(params: Json) -> Json:
+    found: Json = {}
+    for holder in (params, params.get("payment_intent_data") or {}):
+        metadata = holder.get("metadata") if isinstance(holder, dict) else None
+        if isinstance(metadata, dict):
+            found |= metadata
+    return found
+
+
+class Faults:
+    """The orders in force, in memory only: a restarted sandbox behaves."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._dice: dict[str, random.Random] = {}
+
+    def add(self, wanted: Json) -> Fault:
+        """Takes an order as posted; raises ValueError saying what is wrong with it."""
+        effect = wanted.get("effect")
+        if effect not in EFFECTS:
+            raise ValueError(f"effect must be one of {', '.join(sorted(EFFECTS))}")
+        unknown = set(wanted) - set(Fault.__dataclass_fields__) | {"id", "fired"} & set(wanted)
+        if unknown:
+            raise ValueError(f"unknown field {', '.join(sorted(unknown))}")
+        if effect.startswith("status_") and not isinstance(wanted.get("status"), int):
+            raise ValueError("status is needed with status_before and status_after")
+        fault = Fault(id=ids.fresh("fault_", 12), **wanted)
+        self._faults.append(fault)
+        self._dice[fault.id] = random.Random(fault.seed)
+        return fault
+
+    def take(self, call: Call) -> Fault | None:
+        """The first order this call meets, with one of its hits used up."""
+        for fault in self._faults:
+            if not fault.meets(call):
+                continue
+            if fault.probability < 1 and self._dice[fault.id].random() >= fault.probability:
+                continue
+            fault.times -= 1
+            fault.fired += 1
+            return fault
+        return None
+
+    def remove(self, id: str | None = None) -> int:
+        kept = [fault for fault in self._faults if id is not None and fault.id != id]
+        removed = len(self._faults) - len(kept)
+        self._faults = kept
+        return removed
+
+    def shown(self) -> list[dict[str, Any]]:
+        return [asdict(fault) for fault in self._faults]

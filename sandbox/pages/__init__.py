@@ -1,0 +1,1 @@
+"""What a paying person sees: checkout and authentication pages in plain HTML."""

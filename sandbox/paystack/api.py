@@ -1,0 +1,129 @@
+"""Paystack as one provider: its addresses, keys, envelope and signature."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from urllib.parse import parse_qs
+
+from ..http import Call, Handler, Raw, Reply, Route, Router, json_reply
+from ..ledger import Json
+from ..pages.paystack import PAGES
+from ..rate_limits import RateLimits
+from ..world import Account, Desk, World
+from . import customers, integration, oracle, refunds, transactions
+from .errors import PaystackError, invalid, not_found
+
+ROUTES: tuple[Route[Handler], ...] = (
+    Route("POST", "/transaction/initialize", "transaction.initialize", transactions.initialize),
+    Route("GET", "/transaction", "transaction.list", transactions.list_transactions),
+    Route("GET", "/transaction/verify/{}", "transaction.verify", transactions.verify),
+    Route("GET", "/transaction/{}", "transaction.fetch", transactions.fetch),
+    Route("POST", "/refund", "refund.create", refunds.create),
+    Route("GET", "/refund", "refund.list", refunds.list_refunds),
+    Route("GET", "/refund/{}", "refund.fetch", refunds.fetch),
+    Route("POST", "/customer", "customer.create", customers.create),
+    Route("GET", "/customer", "customer.list", customers.list_customers),
+    Route("GET", "/customer/{}", "customer.fetch", customers.fetch),
+    Route("GET", "/balance", "balance.fetch", integration.balance),
+    Route("GET", "/integration/payment_session_timeout", "integration.session_timeout", integration.session_timeout),
+)
+
+
+class Paystack:
+    name = "paystack"
+    pages = Router(PAGES)
+    actions = {"process_refund": refunds.start_processing, "end_refund": refunds.end}
+    # Test mode: every hour for ten hours (paystack.com/docs/payments/webhooks).
+    retry_after = (3600,) * 10
+    webhook_timeout = 30.0
+
+    def __init__(self) -> None:
+        self._router = Router(ROUTES)
+        self._limits = RateLimits()
+
+    def account(self, wanted: Json) -> Account:
+        return integration.from_posted(wanted)
+
+    def admit(self, world: World, raw: Raw) -> Call | Reply:
+        try:
+            owner = _owner(world, raw)
+            found = self._router.find(raw.method, raw.path)
+            operation = found[0].operation if found else ""
+            if self._limits.reason(world.settings, owner.id, operation):
+                return self.failure(429)
+            if found is None:
+                raise not_found("Route not found")
+            return Call(raw, Desk(world, owner), operation, found[1], _parameters(raw))
+        except PaystackError as error:
+            return error.reply()
+
+    def begin(self, call: Call) -> Reply | None:
+        return None  # Paystack has no idempotency keys
+
+    def perform(self, call: Call, instead: Reply | None) -> Reply:
+        found = self._router.find(call.raw.method, call.raw.path)
+        assert found
+        try:
+            reply = json_reply(200, found[0].handler(call))
+        except PaystackError as error:
+            reply = error.reply()
+        return instead or reply
+
+    def finish(self, call: Call) -> None:
+        return None
+
+    def failure(self, status: int) -> Reply:
+        message = "Too many requests" if status == 429 else "An error occurred"
+        code = "rate_limited" if status == 429 else "unknown"
+        return json_reply(
+            status,
+            {
+                "status": False,
+                "message": message,
+                "meta": {"nextStep": "Try again later"},
+                "type": "api_error",
+                "code": code,
+            },
+        )
+
+    def sign(self, account: Account, body: bytes, timestamp: int) -> dict[str, str]:
+        """HMAC-SHA512 of the raw body under the secret key (paystack.com/docs/payments/webhooks)."""
+        digest = hmac.new(account.secret_key.encode(), body, hashlib.sha512).hexdigest()
+        return {"x-paystack-signature": digest, "User-Agent": "Paystack/2.0 (sandbox)"}
+
+    def webhook_body(self, event: Json) -> Json:
+        return {"event": event["event"], "data": event["data"]}
+
+    def oracle(self, world: World, account: Account | None) -> Json:
+        return oracle.read(world, account)
+
+
+def _owner(world: World, raw: Raw) -> Account:
+    scheme, _, key = raw.headers.get("authorization", "").partition(" ")
+    if not key.strip():
+        raise PaystackError(
+            401, "No Authorization Header was found", "missing_authorization", "Pass your secret key as Bearer token"
+        )
+    owner = world.accounts.by_key(key.strip()) if scheme.lower() == "bearer" else None
+    if owner is None:
+        raise PaystackError(
+            401, "Invalid key", "invalid_Key", "Ensure that you provide the correct authorization key for the request"
+        )
+    return owner
+
+
+def _parameters(raw: Raw) -> Json:
+    """The query of a GET, the JSON of a POST; forms are understood as well."""
+    kind = raw.headers.get("content-type", "").partition(";")[0].strip()
+    if raw.method == "GET" or kind == "application/x-www-form-urlencoded":
+        text = raw.query if raw.method == "GET" else raw.body.decode(errors="replace")
+        return {name: values[-1] for name, values in parse_qs(text).items()}
+    try:
+        body = json.loads(raw.body or b"{}")
+    except ValueError as error:
+        raise invalid("Invalid JSON", "Send a JSON object", "invalid_params") from error
+    if not isinstance(body, dict):
+        raise invalid("Invalid request body", "Send a JSON object", "invalid_params")
+    return body

@@ -1,0 +1,227 @@
+"""Charges: one attempt to take a payment intent's money, approved, held, or declined."""
+
+from __future__ import annotations
+
+from .. import ids
+from ..http import Call
+from ..ledger import Json
+from ..world import Desk
+from . import balance, cards, events, lists, params, refunds
+from .cards import Card, Decline
+from .errors import missing
+from .objects import expanded
+
+# docs.stripe.com/payments/place-a-hold-on-a-payment-method: 7 days, and for Visa without the customer 4 d 18 h.
+HOLD = 7 * 86400
+HOLD_MERCHANT_INITIATED_VISA = 4 * 86400 + 18 * 3600
+
+
+def attempt(desk: Desk, intent: Json, method: Json, *, authenticated: bool = False) -> Json:
+    """Makes the charge of a confirmation: captured, held under manual capture, or failed by the card."""
+    card = cards.of(method)
+    charge = _new(desk, intent, method, card, authenticated)
+    if card.decline:
+        _decline(charge, card.decline)
+    elif intent["capture_method"] == "manual":
+        _hold(desk, charge, intent, card)
+    else:
+        charge["captured"] = True
+        charge["amount_captured"] = intent["amount"]
+        _book(desk, charge, intent)
+        _arrange_dispute(desk, charge, card)
+    return desk.add("charge", charge, parent=intent["id"])
+
+
+def _new(desk: Desk, intent: Json, method: Json, card: Card, authenticated: bool) -> Json:
+    return {
+        "id": ids.fresh("ch_3"),
+        "object": "charge",
+        "amount": intent["amount"],
+        "amount_captured": 0,
+        "amount_refunded": 0,
+        "application": None,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "balance_transaction": None,
+        "billing_details": method["billing_details"],
+        "calculated_statement_descriptor": "SANDBOX",
+        "captured": False,
+        "created": desk.now,
+        "currency": intent["currency"],
+        "customer": intent["customer"],
+        "description": intent["description"],
+        "disputed": False,
+        "failure_balance_transaction": None,
+        "failure_code": None,
+        "failure_message": None,
+        "fraud_details": {},
+        "livemode": False,
+        "metadata": dict(intent["metadata"]),
+        "on_behalf_of": None,
+        "outcome": _outcome("authorized", "approved_by_network", None, "Payment complete."),
+        "paid": True,
+        "payment_intent": intent["id"],
+        "payment_method": method["id"],
+        "payment_method_details": {"card": _card_details(intent, method, authenticated), "type": "card"},
+        "receipt_email": intent["receipt_email"],
+        "receipt_number": None,
+        "receipt_url": None,
+        "refunded": False,
+        "review": None,
+        "shipping": intent["shipping"],
+        "source_transfer": None,
+        "statement_descriptor": intent["statement_descriptor"],
+        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
+        "status": "succeeded",
+        "transfer_data": None,
+        "transfer_group": intent["transfer_group"],
+        "_card": card.token,
+        "_idempotency_key": desk.idempotency_key or intent.get("_idempotency_key"),
+        "_bypass_pending": card.token == "pm_card_bypassPending",
+    }
+
+
+def _card_details(intent: Json, method: Json, authenticated: bool) -> Json:
+    card = method["card"]
+    secure = {
+        "authentication_flow": "challenge",
+        "electronic_commerce_indicator": "05",
+        "exemption_indicator": None,
+        "result": "authenticated",
+        "result_reason": None,
+        "transaction_id": "ea7d2f0e-5f4b-4d44-9f5c-000000000000",
+        "version": "2.2.0",
+    }
+    return {
+        "amount_authorized": intent["amount"],
+        "authorization_code": "123456",
+        "brand": card["brand"],
+        "checks": card["checks"],
+        "country": card["country"],
+        "exp_month": card["exp_month"],
+        "exp_year": card["exp_year"],
+        "extended_authorization": {"status": "disabled"},
+        "fingerprint": card["fingerprint"],
+        "funding": card["funding"],
+        "incremental_authorization": {"status": "unavailable"},
+        "installments": None,
+        "last4": card["last4"],
+        "mandate": None,
+        "multicapture": {"status": "unavailable"},
+        "network": card["brand"],
+        "network_token": {"used": False},
+        "network_transaction_id": "976910110049114",
+        "overcapture": {"maximum_amount_capturable": intent["amount"], "status": "unavailable"},
+        "regulated_status": card["regulated_status"],
+        "three_d_secure": secure if authenticated else None,
+        "wallet": None,
+    }
+
+
+def _outcome(network_status: str, kind: str, decline: Decline | None, seller_message: str) -> Json:
+    types = {
+        "approved_by_network": "authorized",
+        "declined_by_network": "issuer_declined",
+        "not_sent_to_network": "blocked",
+    }
+    return {
+        "advice_code": decline.advice if decline else None,
+        "network_advice_code": None,
+        "network_decline_code": decline.network_code if decline else None,
+        "network_status": kind,
+        "reason": (decline.decline_code or decline.code) if decline else None,
+        "risk_level": "highest" if decline and decline.blocked else "normal",
+        "risk_score": 90 if decline and decline.blocked else 12,
+        "seller_message": seller_message,
+        "type": types[kind],
+    }
+
+
+def _decline(charge: Json, decline: Decline) -> None:
+    kind = "not_sent_to_network" if decline.blocked else "declined_by_network"
+    said = "Stripe blocked this payment as too risky." if decline.blocked else "The bank did not approve the payment."
+    charge |= {
+        "status": "failed",
+        "paid": False,
+        "failure_code": decline.code,
+        "failure_message": decline.message,
+        "outcome": _outcome(kind, kind, decline, said),
+    }
+
+
+def _hold(desk: Desk, charge: Json, intent: Json, card: Card) -> None:
+    merchant_initiated = intent.get("_off_session") and card.brand == "visa"
+    window = HOLD_MERCHANT_INITIATED_VISA if merchant_initiated else HOLD
+    charge["payment_method_details"]["card"]["capture_before"] = desk.now + window
+    desk.later("expire_authorization", intent["id"], window)
+
+
+def _book(desk: Desk, charge: Json, intent: Json) -> None:
+    """Under `automatic_async` the fee is known a moment later, and told by charge.updated."""
+    if intent["capture_method"] == "automatic_async":
+        desk.later("settle_charge", charge["id"])
+    else:
+        charge["balance_transaction"] = balance.record(desk, "charge", charge["amount_captured"], charge)
+
+
+def _arrange_dispute(desk: Desk, charge: Json, card: Card) -> None:
+    if card.dispute:
+        desk.later("open_dispute", charge["id"])
+
+
+def settle(desk: Desk, charge_id: str) -> None:
+    """The fee of an automatic_async charge arrives."""
+    charge = desk.get("charge", charge_id)
+    if charge is None or charge["balance_transaction"]:
+        return
+    charge["balance_transaction"] = balance.record(desk, "charge", charge["amount_captured"], charge)
+    desk.save("charge", charge)
+    events.emit(desk, "charge.updated", charge, {"balance_transaction": None})
+
+
+def capture(desk: Desk, charge: Json, amount: int) -> None:
+    """Takes `amount` of a held charge; the rest is released and shows as refunded, though no money moved back."""
+    rest = charge["amount"] - amount
+    charge |= {"captured": True, "amount_captured": amount, "amount_refunded": rest}
+    charge["balance_transaction"] = balance.record(desk, "charge", amount, charge)
+    desk.save("charge", charge)
+    if rest:
+        record_release(desk, charge, rest)
+    events.emit(desk, "charge.captured", charge)
+    _arrange_dispute(desk, charge, cards.BY_TOKEN.get(charge["_card"], cards.CARDS[0]))
+
+
+def release(desk: Desk, charge: Json, event: str) -> None:
+    """Lets a whole hold go."""
+    charge |= {"amount_refunded": charge["amount"], "refunded": True}
+    if event == "charge.expired":
+        charge["_expired"] = True
+    desk.save("charge", charge)
+    record_release(desk, charge, charge["amount"])
+    events.emit(desk, event, charge)
+
+
+def record_release(desk: Desk, charge: Json, amount: int) -> None:
+    """Stripe keeps a refund object for what it releases; the oracle does not count it as a refund."""
+    refund = refunds.new(desk, charge, amount, {"reason": None})
+    refund |= {"status": "succeeded", "balance_transaction": None, "_release": True}
+    desk.add("refund", refund, parent=charge["id"])
+
+
+def retrieve(call: Call) -> Json:
+    given = params.read(call.params, {"expand": params.texts})
+    charge = call.desk.get("charge", call.args[0])
+    if charge is None:
+        raise missing("charge", call.args[0], "id")
+    return expanded(call.desk, charge, given.get("expand"))
+
+
+def list_charges(call: Call) -> Json:
+    given = params.read(
+        call.params,
+        params.LIST | {"payment_intent": params.text, "customer": params.text, "transfer_group": params.text},
+    )
+    where, values = "", ()
+    if given.get("payment_intent"):
+        where, values = "AND parent = ?", (given["payment_intent"],)
+    return lists.page(call, "charge", given, where, values)

@@ -1,0 +1,61 @@
+"""Events: made with a snapshot of their object, listed, and sent to the account's webhook address."""
+
+from __future__ import annotations
+
+from .. import ids
+from ..http import Call
+from ..ledger import Json
+from ..world import Desk
+from . import lists, params
+from .errors import StripeError, missing
+from .objects import public
+
+# docs.stripe.com/api/events: events are kept for 30 days.
+KEPT_FOR = 30 * 86400
+DEFAULT_VERSION = "2026-10-28.endive"
+
+
+def emit(desk: Desk, type: str, body: Json, previous: Json | None = None) -> None:
+    """Stores `type` with the object as it is now."""
+    data: Json = {"object": public(body)}
+    if previous is not None:
+        data["previous_attributes"] = previous
+    event = {
+        "id": ids.fresh("evt_3"),
+        "object": "event",
+        "api_version": desk.account.options.get("api_version", DEFAULT_VERSION),
+        "created": desk.now,
+        "data": data,
+        "livemode": False,
+        "pending_webhooks": 1 if desk.account.webhook_url else 0,
+        "request": {"id": desk.request_id, "idempotency_key": desk.idempotency_key},
+        "type": type,
+    }
+    desk.publish(event, type)
+
+
+def retrieve(call: Call) -> Json:
+    event = call.desk.get("event", call.args[0])
+    if event is None or event["created"] < call.desk.now - KEPT_FOR:
+        raise missing("event", call.args[0], "id")
+    return public(event)
+
+
+def list_events(call: Call) -> Json:
+    given = params.read(
+        call.params, params.LIST | {"type": params.text, "types": params.texts, "delivery_success": params.boolean}
+    )
+    where, values = "AND created >= ?", [call.desk.now - KEPT_FOR]
+    types = given.get("types") or ([given["type"]] if given.get("type") else [])
+    if given.get("types") and given.get("type"):
+        raise StripeError(400, "You may pass `type` or `types`, but not both.", param="types")
+    if len(types) > 20:
+        raise StripeError(400, "You may pass at most 20 types.", param="types")
+    if types:
+        patterns = " OR ".join(["json_extract(body, '$.type') GLOB ?"] * len(types))
+        where += f" AND ({patterns})"
+        values += types
+    if "delivery_success" in given:
+        done = "NOT EXISTS" if given["delivery_success"] else "EXISTS"
+        where += f" AND {done} (SELECT 1 FROM deliveries WHERE event = records.id AND NOT delivered)"
+    return lists.page(call, "event", given, where, tuple(values))

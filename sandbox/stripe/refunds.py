@@ -1,0 +1,221 @@
+"""Refunds: partial, repeated, pending, and those that fail after they succeeded."""
+
+from __future__ import annotations
+
+from .. import ids
+from ..http import Call
+from ..ledger import Json
+from ..world import Desk
+from . import balance, cards, events, lists, money, params
+from .errors import StripeError, missing
+from .objects import expanded
+
+CREATE: params.Spec = {
+    "amount": params.positive,
+    "charge": params.text,
+    "payment_intent": params.text,
+    "reason": params.choice("duplicate", "fraudulent", "requested_by_customer"),
+    "metadata": params.metadata,
+    "expand": params.texts,
+    "currency": params.anything,
+    "customer": params.anything,
+    "instructions_email": params.text,
+    "origin": params.anything,
+    "refund_application_fee": params.boolean,
+    "reverse_transfer": params.boolean,
+}
+
+
+def new(desk: Desk, charge: Json, amount: int, given: Json) -> Json:
+    return {
+        "id": ids.fresh("re_3"),
+        "object": "refund",
+        "amount": amount,
+        "balance_transaction": None,
+        "charge": charge["id"],
+        "created": desk.now,
+        "currency": charge["currency"],
+        "destination_details": {"card": {"type": "refund"}, "type": "card"},
+        "metadata": given.get("metadata") or {},
+        "payment_intent": charge["payment_intent"],
+        "payment_method": charge["payment_method"],
+        "reason": given.get("reason"),
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": "succeeded",
+        "transfer_reversal": None,
+    }
+
+
+def create(call: Call) -> Json:
+    desk = call.desk
+    given = params.read(call.params, CREATE)
+    charge = _charge(desk, given)
+    left = refundable(desk, charge)
+    amount = given.get("amount", left)
+    _check(charge, amount, left)
+    refund = new(desk, charge, amount, given)
+    behaviour = cards.BY_TOKEN.get(charge["_card"], cards.CARDS[0]).refund
+    if behaviour == "pending":
+        refund |= {"status": "pending", "pending_reason": "processing"}
+        desk.later("settle_refund", refund["id"])
+    else:
+        refund["balance_transaction"] = balance.record(desk, "refund", -amount, refund)
+        if behaviour == "fails":
+            desk.later("fail_refund", refund["id"])
+    refund["_idempotency_key"] = desk.idempotency_key
+    desk.add("refund", refund, parent=charge["id"])
+    _move(desk, charge, amount)
+    events.emit(desk, "refund.created", refund)
+    events.emit(desk, "charge.refunded", charge)
+    return expanded(desk, refund, given.get("expand"))
+
+
+def _charge(desk: Desk, given: Json) -> Json:
+    if given.get("payment_intent"):
+        intent = desk.get("payment_intent", given["payment_intent"])
+        if intent is None:
+            raise missing("payment_intent", given["payment_intent"], "payment_intent")
+        charge = desk.get("charge", intent["latest_charge"]) if intent["latest_charge"] else None
+        if intent["status"] != "succeeded" or charge is None:
+            raise StripeError(
+                400,
+                f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.",
+                param="payment_intent",
+                saved=True,
+            )
+        return charge
+    if not given.get("charge"):
+        raise StripeError(
+            400, "One of the following params should be provided for this request: payment_intent or charge.",
+            code="parameter_missing", param="payment_intent",
+        )  # fmt: skip
+    charge = desk.get("charge", given["charge"])
+    if charge is None:
+        raise missing("charge", given["charge"], "charge")
+    if charge["status"] != "succeeded" or not charge["captured"]:
+        raise StripeError(
+            400,
+            f"This PaymentIntent ({charge['payment_intent']}) does not have a successful charge to refund.",
+            param="charge",
+            saved=True,
+        )
+    return charge
+
+
+def refundable(desk: Desk, charge: Json) -> int:
+    """What was captured and not yet given back; releases of held money do not count."""
+    given_back = sum(
+        refund["amount"]
+        for refund in desk.children("refund", charge["id"])
+        if not refund.get("_release") and refund["status"] not in ("failed", "canceled")
+    )
+    return int(charge["amount_captured"]) - given_back
+
+
+def _check(charge: Json, amount: int, left: int) -> None:
+    if charge.get("_dispute_blocks_refund"):
+        raise StripeError(
+            400,
+            f"Charge {charge['id']} has been charged back; cannot issue a refund.",
+            code="charge_disputed",
+            saved=True,
+        )
+    if left <= 0:
+        raise StripeError(
+            400, f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded", saved=True
+        )
+    if amount > left:
+        asked, there = money.shown(amount, charge["currency"]), money.shown(left, charge["currency"])
+        raise StripeError(
+            400,
+            f"Refund amount ({asked}) is greater than unrefunded amount on charge ({there})",
+            param="amount",
+            saved=True,
+        )
+
+
+def _move(desk: Desk, charge: Json, amount: int) -> None:
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
+    desk.save("charge", charge)
+
+
+def settle(desk: Desk, refund_id: str) -> None:
+    """A pending refund goes through."""
+    refund = desk.get("refund", refund_id)
+    if refund is None or refund["status"] != "pending":
+        return
+    refund.pop("pending_reason", None)
+    refund |= {"status": "succeeded", "balance_transaction": balance.record(desk, "refund", -refund["amount"], refund)}
+    desk.save("refund", refund)
+    _tell_change(desk, refund, {"status": "pending"})
+
+
+def fail(desk: Desk, refund_id: str) -> None:
+    """The bank sends a succeeded refund back: the money returns to the balance."""
+    refund = desk.get("refund", refund_id)
+    if refund is None or refund["status"] != "succeeded":
+        return
+    charge = desk.get("charge", refund["charge"])
+    refund |= {
+        "status": "failed",
+        "failure_reason": "unknown",
+        "failure_balance_transaction": balance.record(desk, "refund_failure", refund["amount"], refund),
+    }
+    desk.save("refund", refund)
+    if charge:
+        _move(desk, charge, -refund["amount"])
+    events.emit(desk, "refund.failed", refund)
+    _tell_change(desk, refund, {"status": "succeeded"})
+
+
+def _tell_change(desk: Desk, refund: Json, previous: Json) -> None:
+    events.emit(desk, "refund.updated", refund, previous)
+    events.emit(desk, "charge.refund.updated", refund, previous)
+
+
+def _found(call: Call) -> Json:
+    refund = call.desk.get("refund", call.args[0])
+    if refund is None:
+        raise missing("refund", call.args[0], "id")
+    return refund
+
+
+def retrieve(call: Call) -> Json:
+    given = params.read(call.params, {"expand": params.texts})
+    return expanded(call.desk, _found(call), given.get("expand"))
+
+
+def update(call: Call) -> Json:
+    given = params.read(call.params, {"metadata": params.metadata, "expand": params.texts})
+    refund = _found(call)
+    if "metadata" in given:
+        refund["metadata"] = params.merged(refund["metadata"], given["metadata"])
+        call.desk.save("refund", refund)
+    return expanded(call.desk, refund, given.get("expand"))
+
+
+def cancel(call: Call) -> Json:
+    refund = _found(call)
+    raise StripeError(
+        400,
+        f"Refund {refund['id']} has a status of {refund['status']}. Only refunds with status requires_action can be"
+        " canceled.",
+        saved=True,
+    )
+
+
+def list_refunds(call: Call) -> Json:
+    given = params.read(call.params, params.LIST | {"payment_intent": params.text, "charge": params.text})
+    where, values = "", []
+    if given.get("charge"):
+        where += " AND parent = ?"
+        values.append(given["charge"])
+    if given.get("payment_intent"):
+        where += " AND json_extract(body, '$.payment_intent') = ?"
+        values.append(given["payment_intent"])
+        # The charges of an intent are few and indexed; without them the whole table would be read.
+        where += " AND parent IN (SELECT id FROM records AS made WHERE made.parent = ? AND made.kind = 'charge')"
+        values.append(given["payment_intent"])
+    return lists.page(call, "refund", given, where, tuple(values))
