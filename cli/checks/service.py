@@ -1,0 +1,64 @@
+"""The running service as its users reach it, and the settings its processes read."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from cli.checks.finding import Finding, Situation, failed, ok, skipped, warning
+from cli.lock import running
+from core.settings import Settings
+
+
+def check(situation: Situation) -> Iterator[Finding]:
+    yield from _settings(situation)
+    holder = running(situation.data_dir)
+    if holder is None or not holder.get("api"):
+        yield skipped("API", "not started by `tollgate up` here")
+    else:
+        yield _ready(str(holder["api"]))
+
+
+def _settings(situation: Situation) -> Iterator[Finding]:
+    given = {
+        name.removeprefix("TOLLGATE_").lower(): value
+        for name, value in situation.environ.items()
+        if name.startswith("TOLLGATE_")
+    }
+    try:
+        settings = Settings.model_validate({"DATABASE_URL": "postgresql://unused", **given})
+    except ValidationError as error:
+        wrong = "; ".join(f"TOLLGATE_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors())
+        yield failed("Settings", wrong, "correct these variables of the environment")
+        return
+    yield ok("Settings", f"{len(given)} set in the environment")
+    if not settings.sandbox and settings.allow_private_webhook_targets:
+        advice = "unset TOLLGATE_ALLOW_PRIVATE_WEBHOOK_TARGETS in production: it opens your own network"
+        yield warning("Webhook targets", "private addresses are allowed", advice)
+
+
+def _ready(api_url: str) -> Finding:
+    parts = urlsplit(api_url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        body = answer.read(65536)
+    except (OSError, http.client.HTTPException) as error:
+        return failed("API", f"{api_url} does not answer: {error}", "look into logs/api.log in the data directory")
+    finally:
+        connection.close()
+    if answer.status != 200:
+        return failed("API", f"{api_url} is not ready: {_reasons(body)}", "see the failed checks above")
+    return ok("API", f"{api_url} is ready")
+
+
+def _reasons(body: bytes) -> str:
+    try:
+        return json.dumps(json.loads(body))
+    except ValueError:
+        return "no reason given"

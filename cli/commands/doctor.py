@@ -1,0 +1,69 @@
+"""`tollgate doctor`: looks at every dependency and setting and says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli import target
+from cli.checks import broker, database, files, machine, providers, service
+from cli.checks.finding import Finding, Situation
+from cli.commands import options
+from cli.errors import Refused
+
+CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
+    machine.check,
+    files.check,
+    database.check,
+    broker.check,
+    service.check,
+    providers.check,
+)
+STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
+
+
+def look(data_dir: Path) -> Situation:
+    """What there is to examine; that nothing runs is no error here."""
+    data_dir = Path(os.path.abspath(data_dir))
+    try:
+        return Situation(data_dir, os.environ, target.find(data_dir, keep=False))
+    except Refused as error:
+        return Situation(data_dir, os.environ, None, str(error))
+
+
+def examine(situation: Situation) -> Iterator[Finding]:
+    for check in CHECKS:
+        yield from check(situation)
+
+
+def show(findings: list[Finding]) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("Check", "", "Found"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        style = STYLES[finding.verdict]
+        detail = f"{finding.detail}\n→ {finding.advice}" if finding.advice else finding.detail
+        table.add_row(finding.subject, f"[{style}]{finding.verdict}[/{style}]", detail)
+    Console(highlight=False).print(table)
+
+
+@click.command()
+@options.data_dir
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one line of JSON.")
+@click.pass_context
+def doctor(context: click.Context, data_dir: Path, as_json: bool) -> None:
+    """Check every dependency and setting, and say what to do. Exit code 1 if one failed."""
+    findings = list(examine(look(data_dir)))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        show(findings)
+    if any(finding.verdict == "failed" for finding in findings):
+        context.exit(1)
