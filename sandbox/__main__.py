@@ -97,20 +97,21 @@ async def run(options: argparse.Namespace) -> None:
     await serve(world, provider, runner, server)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     options = read_arguments(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    held = lock(options.data_dir)
-    if held is None:
-        print(f"Another sandbox is using {options.data_dir}; stop it or choose another --data-dir.", file=sys.stderr)
-        return 1
     try:
-        asyncio.run(run(options))
+        held = lock(options.data_dir)
     except OSError as error:
-        print(f"Cannot listen on {options.host}:{options.port}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"Cannot use {options.data_dir}: {error.strerror or error}")
+    if held is None:
+        sys.exit(f"Another sandbox is using {options.data_dir}; stop it or choose another --data-dir.")
+    with held:
+        try:
+            asyncio.run(run(options))
+        except OSError as error:
+            sys.exit(f"Cannot listen on {options.host}:{options.port}: {error.strerror or error}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

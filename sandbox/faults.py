@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -58,6 +60,9 @@ def _metadata(params: Json) -> Json:
     found: Json = {}
     for holder in (params, params.get("payment_intent_data") or {}):
         metadata = holder.get("metadata") if isinstance(holder, dict) else None
+        if isinstance(metadata, str) and metadata.startswith("{"):  # Paystack takes the text of an object, too
+            with suppress(ValueError):
+                metadata = json.loads(metadata)
         if isinstance(metadata, dict):
             found |= metadata
     return found
@@ -82,7 +87,7 @@ class Faults:
             raise ValueError("status is needed with status_before and status_after")
         fault = Fault(id=ids.fresh("fault_", 12), **wanted)
         self._faults.append(fault)
-        self._dice[fault.id] = random.Random(fault.seed)
+        self._dice[fault.id] = random.Random(fault.seed)  # noqa: S311  (repeatable dice, no secret)
         return fault
 
     def take(self, call: Call) -> Fault | None:

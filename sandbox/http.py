@@ -36,27 +36,31 @@ def json_reply(status: int, body: Any, headers: dict[str, str] | None = None) ->
     return Reply(status, dumps(body).encode(), headers or {})
 
 
-@dataclass(slots=True)
-class Call:
-    """A request to a provider's API that has been read and belongs to an account."""
-
-    raw: Raw
-    desk: Desk
-    operation: str
-    args: tuple[str, ...]
-    params: Json
-    version: str = ""
-
-
-Handler = Callable[[Call], Json]
-
-
 @dataclass(frozen=True, slots=True)
 class Route(Generic[H]):
     method: str
     template: str
     operation: str
     handler: H
+
+
+@dataclass(slots=True)
+class Call:
+    """A request to a provider's API that has been read and belongs to an account."""
+
+    raw: Raw
+    desk: Desk
+    route: Route[Handler]
+    args: tuple[str, ...]
+    params: Json
+    version: str = ""
+
+    @property
+    def operation(self) -> str:
+        return self.route.operation
+
+
+Handler = Callable[[Call], Json]
 
 
 class Router(Generic[H]):

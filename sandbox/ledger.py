@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS records (
     parent TEXT, created INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS records_by_id ON records (kind, id, account);
 CREATE INDEX IF NOT EXISTS records_by_parent ON records (parent, kind) WHERE parent IS NOT NULL;
-CREATE INDEX IF NOT EXISTS records_by_account ON records (account, kind, seq);
+CREATE INDEX IF NOT EXISTS records_by_time ON records (account, kind, created);
 CREATE TABLE IF NOT EXISTS idempotency (
     account TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, created INTEGER NOT NULL,
     status INTEGER NOT NULL, request_id TEXT NOT NULL, body TEXT NOT NULL,
@@ -105,15 +105,24 @@ class Ledger:
     def select(self, kind: str, where: str = "", values: tuple[Any, ...] = (), order: str = "seq") -> Iterator[Row]:
         """Objects of a kind that satisfy a condition over the columns of `records`."""
         rows = self.run(
-            f"SELECT seq, id, account, body FROM records WHERE kind = ? {where} ORDER BY {order}", (kind, *values)
+            f"SELECT seq, id, account, body FROM records WHERE kind = ? {where} ORDER BY {order}",  # noqa: S608  (conditions are ours, values are bound)
+            (kind, *values),
         )
         return (Row(seq, id, account, json.loads(body)) for seq, id, account, body in rows.fetchall())
 
-    def seq_of(self, account: str, kind: str, id: str) -> int | None:
+    def count(self, kind: str, where: str, values: tuple[Any, ...]) -> int:
+        rows = self.run(
+            f"SELECT count(*) FROM records WHERE kind = ? {where}",  # noqa: S608  (as above)
+            (kind, *values),
+        )
+        return int(rows.fetchone()[0])
+
+    def place_of(self, account: str, kind: str, id: str) -> tuple[int, int] | None:
+        """`created` and `seq` of an object: its place in lists."""
         found = self.run(
-            "SELECT seq FROM records WHERE kind = ? AND id = ? AND account = ?", (kind, id, account)
+            "SELECT created, seq FROM records WHERE kind = ? AND id = ? AND account = ?", (kind, id, account)
         ).fetchone()
-        return int(found[0]) if found else None
+        return (int(found[0]), int(found[1])) if found else None
 
     def next_number(self) -> int:
         """A number no object has yet, for providers whose ids are plain numbers."""

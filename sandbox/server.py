@@ -40,8 +40,10 @@ class Server:
                 await request.read(),
             )
             return await self._route(request, raw)
-        except (asyncio.CancelledError, ConnectionError):
-            raise
+        except (asyncio.CancelledError, ConnectionError, web.RequestPayloadError):
+            raise  # the client is gone
+        except web.HTTPException as error:
+            return _sent(self._provider.failure(error.status))
         except Exception:
             log.exception("%s %s broke", request.method, request.path)
             return _sent(self._provider.failure(500))
@@ -117,7 +119,7 @@ async def serve(world: World, provider: Provider, runner: web.ServerRunner, serv
         loop.add_signal_handler(number, server.stopping.set)
     helpers = [asyncio.create_task(world.timers.run()), asyncio.create_task(world.webhooks.run())]
     stopping = asyncio.create_task(server.stopping.wait())
-    done, _ = await asyncio.wait({stopping, *helpers}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({stopping, *helpers}, return_when=asyncio.FIRST_COMPLETED)
     for task in helpers:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -89,6 +89,13 @@ class Desk:
     def get(self, kind: str, id: str) -> Json | None:
         return self.world.ledger.get(self.account.id, kind, id)
 
+    def held(self, kind: str, id: str) -> Json:
+        """An object that another object of this account names; raises LookupError if the ledger lost it."""
+        found = self.get(kind, id)
+        if found is None:
+            raise LookupError(f"{kind} {id} is named but not kept")
+        return found
+
     def add(self, kind: str, body: Json, parent: str | None = None) -> Json:
         self.world.ledger.add(self.account.id, kind, str(body["id"]), body, self.now, parent)
         return body

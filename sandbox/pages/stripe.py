@@ -25,18 +25,20 @@ _TRY = (
 DECLINED_CARD = "4000000000000002"
 
 
-def _desk(world: World, kind: str, id: str) -> Desk | None:
+def _found(world: World, kind: str, id: str) -> tuple[Desk, Json] | None:
+    """An object by its id alone: pages carry no key."""
     owner = world.ledger.owner(kind, id)
     account = world.accounts.by_id(owner) if owner else None
-    return Desk(world, account) if account else None
+    desk = Desk(world, account) if account else None
+    body = desk.get(kind, id) if desk else None
+    return (desk, body) if desk and body else None
 
 
 def show_checkout(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
-    desk = _desk(world, "checkout_session", args[0])
-    session = desk.get("checkout_session", args[0]) if desk else None
-    if session is None:
+    found = _found(world, "checkout_session", args[0])
+    if found is None:
         return layout.message("Page not found", "There is no such checkout page.", 404)
-    assert desk
+    desk, session = found
     intent = desk.get("payment_intent", session["payment_intent"]) if session["payment_intent"] else None
     last = intent["last_payment_error"] if intent else None
     return _closed(session) or _checkout(session, "4242 4242 4242 4242", last["message"] if last else None)
@@ -62,10 +64,10 @@ def _checkout(session: Json, card: str, said: str | None) -> Reply:
 
 
 def submit_checkout(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
-    desk = _desk(world, "checkout_session", args[0])
-    session = desk.get("checkout_session", args[0]) if desk else None
-    if desk is None or session is None:
+    found = _found(world, "checkout_session", args[0])
+    if found is None:
         return layout.message("Page not found", "There is no such checkout page.", 404)
+    desk, session = found
     closed = _closed(session)
     if closed:
         return closed
@@ -86,10 +88,8 @@ def submit_checkout(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
 
 
 def _authenticating(world: World, secret: str) -> tuple[Desk, Json] | None:
-    id = secret.partition("_secret_")[0]
-    desk = _desk(world, "payment_intent", id)
-    intent = desk.get("payment_intent", id) if desk else None
-    return (desk, intent) if desk and intent and intent["client_secret"] == secret else None
+    found = _found(world, "payment_intent", secret.partition("_secret_")[0])
+    return found if found and found[1]["client_secret"] == secret else None
 
 
 def show_authentication(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
@@ -127,10 +127,10 @@ def submit_authentication(world: World, raw: Raw, args: tuple[str, ...]) -> Repl
 
 
 def _back_to_checkout(desk: Desk, intent: Json, said: str | None) -> Reply:
-    session = checkout_sessions.complete_if_paid(desk, intent)
-    assert session
+    checkout_sessions.complete_if_paid(desk, intent)
     if said:
-        return layout.redirect(desk.url(f"/c/pay/{session['id']}"))
+        return layout.redirect(desk.url(f"/c/pay/{intent['_session']}"))
+    session = desk.held("checkout_session", intent["_session"])
     return layout.redirect(checkout_sessions.success_url(session))
 
 

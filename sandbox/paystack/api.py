@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 from ..http import Call, Handler, Raw, Reply, Route, Router, json_reply
 from ..ledger import Json
 from ..pages.paystack import PAGES
+from ..provider import Page
 from ..rate_limits import RateLimits
+from ..timers import Action
 from ..world import Account, Desk, World
 from . import customers, integration, oracle, refunds, transactions
 from .errors import PaystackError, invalid, not_found
@@ -33,10 +36,13 @@ ROUTES: tuple[Route[Handler], ...] = (
 
 class Paystack:
     name = "paystack"
-    pages = Router(PAGES)
-    actions = {"process_refund": refunds.start_processing, "end_refund": refunds.end}
+    pages: Router[Page] = Router(PAGES)
+    actions: Mapping[str, Action] = {
+        "process_refund": refunds.start_processing,
+        "end_refund": refunds.end,
+    }
     # Test mode: every hour for ten hours (paystack.com/docs/payments/webhooks).
-    retry_after = (3600,) * 10
+    retry_after: Sequence[float] = (3600,) * 10
     webhook_timeout = 30.0
 
     def __init__(self) -> None:
@@ -55,7 +61,7 @@ class Paystack:
                 return self.failure(429)
             if found is None:
                 raise not_found("Route not found")
-            return Call(raw, Desk(world, owner), operation, found[1], _parameters(raw))
+            return Call(raw, Desk(world, owner), *found, _parameters(raw))
         except PaystackError as error:
             return error.reply()
 
@@ -63,10 +69,8 @@ class Paystack:
         return None  # Paystack has no idempotency keys
 
     def perform(self, call: Call, instead: Reply | None) -> Reply:
-        found = self._router.find(call.raw.method, call.raw.path)
-        assert found
         try:
-            reply = json_reply(200, found[0].handler(call))
+            reply = json_reply(200, call.route.handler(call))
         except PaystackError as error:
             reply = error.reply()
         return instead or reply

@@ -18,8 +18,8 @@ SESSION_TIMEOUT = 0
 def from_posted(wanted: Json) -> Account:
     """An account out of POST /_sandbox/accounts; raises ValueError."""
     known = {
-        "secret_key", "publishable_key", "webhook_url", "webhook_secret", "webhook_events", "callback_url", "currencies",
-        "fees_on_customer",
+        "secret_key", "publishable_key", "webhook_url", "webhook_secret", "webhook_events", "callback_url",
+        "currencies", "fees_on_customer",
     }  # fmt: skip
     unknown = set(wanted) - known
     if unknown:

@@ -22,9 +22,9 @@ def rows(call: Call, kind: str, where: str, values: list[Any]) -> tuple[list[Jso
             condition += f" AND created {sign} ?"
             bound.append(_moment(asked[name], name))
     ledger = call.desk.world.ledger
-    total = ledger.run(f"SELECT count(*) FROM records WHERE kind = ? {condition}", (kind, *bound)).fetchone()[0]
+    total = ledger.count(kind, condition, tuple(bound))
     skipped = (page - 1) * per_page
-    found = ledger.select(kind, condition, tuple(bound), f"seq DESC LIMIT {per_page} OFFSET {skipped}")
+    found = ledger.select(kind, condition, tuple(bound), f"created DESC, seq DESC LIMIT {per_page} OFFSET {skipped}")
     meta = {
         "total": total,
         "skipped": skipped,

@@ -63,7 +63,8 @@ def _transaction(desk: Desk, asked: str) -> Json:
 def refundable(desk: Desk, transaction: Json) -> int:
     """What was paid and is neither given back nor on its way."""
     refunds = desk.children("refund", str(transaction["id"]))
-    return int(transaction["amount"]) - sum(refund["amount"] for refund in refunds if refund["status"] != "failed")
+    given_back: int = sum(refund["amount"] for refund in refunds if refund["status"] != "failed")
+    return int(transaction["amount"]) - given_back
 
 
 def _new(desk: Desk, transaction: Json, amount: int, given: Json) -> Json:
@@ -195,7 +196,7 @@ def end(desk: Desk, refund_id: str) -> None:
 
 def _given_back(desk: Desk, transaction: Json) -> int:
     refunds = desk.children("refund", str(transaction["id"]))
-    return sum(refund["amount"] for refund in refunds if refund["status"] == "processed")
+    return sum(int(refund["amount"]) for refund in refunds if refund["status"] == "processed")
 
 
 def _tell(desk: Desk, refund: Json, status: str) -> None:

@@ -7,11 +7,14 @@ import binascii
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping, Sequence
 
 from ..http import Call, Handler, Raw, Reply, Route, Router, json_reply
 from ..ledger import Json
 from ..pages.stripe import PAGES
+from ..provider import Page
 from ..rate_limits import RateLimits
+from ..timers import Action
 from ..world import Account, Desk, World
 from . import (
     account,
@@ -80,8 +83,8 @@ TOO_MANY = StripeError(
 
 class Stripe:
     name = "stripe"
-    pages = Router(PAGES)
-    actions = {
+    pages: Router[Page] = Router(PAGES)
+    actions: Mapping[str, Action] = {
         "settle_charge": charges.settle,
         "expire_authorization": payment_intents.expire_authorization,
         "expire_session": checkout_sessions.expire_if_open,
@@ -90,7 +93,7 @@ class Stripe:
         "open_dispute": disputes.open_dispute,
     }
     # "Three times over a few hours" in test mode (docs.stripe.com/webhooks); the exact pauses are not published.
-    retry_after = (5 * 60, 60 * 60, 3 * 60 * 60)
+    retry_after: Sequence[float] = (5 * 60, 60 * 60, 3 * 60 * 60)
     webhook_timeout = 20.0
 
     def __init__(self) -> None:
@@ -120,7 +123,7 @@ class Stripe:
                 )
             key = raw.headers.get("idempotency-key") if raw.method == "POST" else None
             desk = Desk(world, owner, request_id, key)
-            return Call(raw, desk, found[0].operation, found[1], _parameters(raw), version)
+            return Call(raw, desk, *found, _parameters(raw), version)
         except StripeError as error:
             return _stamped(error.reply(request_id), request_id, None)
 
@@ -134,11 +137,9 @@ class Stripe:
 
     def perform(self, call: Call, instead: Reply | None) -> Reply:
         request_id = call.desk.request_id or ""
-        found = self._router.find(call.raw.method, call.raw.path)
-        assert found
         saved = True
         try:
-            reply = json_reply(200, found[0].handler(call))
+            reply = json_reply(200, call.route.handler(call))
         except StripeError as error:
             reply, saved = error.reply(request_id), error.saved
         reply = instead or reply

@@ -59,13 +59,9 @@ def retrieve(call: Call) -> Json:
 def list_transactions(call: Call) -> Json:
     given = params.read(
         call.params,
-        params.LIST | {"type": params.text, "source": params.text, "currency": params.text, "payout": params.text},
+        {**params.LIST, "type": params.text, "source": params.text, "currency": params.text, "payout": params.text},
     )
-    where, values = "", []
-    for name in ("type", "source", "currency"):
-        if given.get(name):
-            where += f" AND json_extract(body, '$.{name}') = ?"
-            values.append(given[name])
-    listed = lists.page(call, "balance_transaction", given, where, tuple(values))
+    where, values = lists.matching(given, "type", "source", "currency")
+    listed = lists.page(call, "balance_transaction", given, where, values)
     listed["data"] = [_as_of_now(call.desk, body) for body in listed["data"]]
     return listed

@@ -34,6 +34,7 @@ class Card:
     refund: str | None = None
     dispute: str | None = None
     inquiry: bool = False
+    bypasses_pending: bool = False
     cvc_check: str = "pass"
     postal_check: str | None = None
 
@@ -72,7 +73,7 @@ CARDS = (
     Card("pm_card_visa_debit", "4000056655665556"),
     Card("pm_card_mastercard", "5555555555554444", "mastercard"),
     Card("pm_card_amex", "378282246310005", "amex"),
-    Card("pm_card_bypassPending", "4000000000000077"),
+    Card("pm_card_bypassPending", "4000000000000077", bypasses_pending=True),
     Card("pm_card_visa_chargeDeclined", "4000000000000002", decline=GENERIC),
     Card("pm_card_chargeDeclined", "4000000000000002", decline=GENERIC),
     Card("pm_card_visa_chargeDeclinedInsufficientFunds", "4000000000009995", decline=FUNDS),

@@ -77,7 +77,7 @@ def _new(desk: Desk, intent: Json, method: Json, card: Card, authenticated: bool
         "transfer_group": intent["transfer_group"],
         "_card": card.token,
         "_idempotency_key": desk.idempotency_key or intent.get("_idempotency_key"),
-        "_bypass_pending": card.token == "pm_card_bypassPending",
+        "_bypass_pending": card.bypasses_pending,
     }
 
 
@@ -219,9 +219,7 @@ def retrieve(call: Call) -> Json:
 def list_charges(call: Call) -> Json:
     given = params.read(
         call.params,
-        params.LIST | {"payment_intent": params.text, "customer": params.text, "transfer_group": params.text},
+        {**params.LIST, "payment_intent": params.text, "customer": params.text, "transfer_group": params.text},
     )
-    where, values = "", ()
-    if given.get("payment_intent"):
-        where, values = "AND parent = ?", (given["payment_intent"],)
-    return lists.page(call, "charge", given, where, values)
+    intent = given.get("payment_intent")
+    return lists.page(call, "charge", given, "AND parent = ?" if intent else "", (intent,) if intent else ())

@@ -97,16 +97,15 @@ def _use_up(desk: Desk, method: Json) -> None:
 
 
 def _decline(desk: Desk, intent: Json, method: Json, charge: Json) -> None:
-    card = cards.of(method)
-    assert card.decline
+    decline = cards.of(method).decline or cards.GENERIC
     details: Json = {"charge": charge["id"]}
-    if card.decline.advice:
-        details["advice_code"] = card.decline.advice
-    if card.decline.decline_code:
-        details["decline_code"] = card.decline.decline_code
-    if card.decline.network_code:
-        details["network_decline_code"] = card.decline.network_code
-    error = card_error(card.decline.code, card.decline.message, details)
+    if decline.advice:
+        details["advice_code"] = decline.advice
+    if decline.decline_code:
+        details["decline_code"] = decline.decline_code
+    if decline.network_code:
+        details["network_decline_code"] = decline.network_code
+    error = card_error(decline.code, decline.message, details)
     events.emit(desk, "charge.failed", charge)
     fail(desk, intent, method, error)
 
@@ -133,8 +132,7 @@ def _refuse_unauthenticated(desk: Desk, intent: Json, method: Json) -> None:
 
 def finish_authentication(desk: Desk, intent: Json, passed: bool) -> None:
     """The customer came through the bank's page, or did not. Raises the error an API call would have got."""
-    method = desk.get("payment_method", intent["payment_method"])
-    assert method
+    method = desk.held("payment_method", intent["payment_method"])
     if not passed:
         error = StripeError(400, AUTHENTICATION_FAILED, code="payment_intent_authentication_failure", saved=True)
         fail(desk, intent, method, error)

@@ -77,12 +77,8 @@ def retrieve(call: Call) -> Json:
 
 
 def list_disputes(call: Call) -> Json:
-    given = params.read(call.params, params.LIST | {"charge": params.text, "payment_intent": params.text})
-    where, values = "", []
-    for name in ("charge", "payment_intent"):
-        if given.get(name):
-            where += f" AND json_extract(body, '$.{name}') = ?"
-            values.append(given[name])
-    listed = lists.page(call, "dispute", given, where, tuple(values))
+    given = params.read(call.params, {**params.LIST, "charge": params.text, "payment_intent": params.text})
+    where, values = lists.matching(given, "charge", "payment_intent")
+    listed = lists.page(call, "dispute", given, where, values)
     listed["data"] = [_shown(call.desk, dispute) for dispute in listed["data"]]
     return listed

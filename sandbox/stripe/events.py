@@ -43,7 +43,7 @@ def retrieve(call: Call) -> Json:
 
 def list_events(call: Call) -> Json:
     given = params.read(
-        call.params, params.LIST | {"type": params.text, "types": params.texts, "delivery_success": params.boolean}
+        call.params, {**params.LIST, "type": params.text, "types": params.texts, "delivery_success": params.boolean}
     )
     where, values = "AND created >= ?", [call.desk.now - KEPT_FOR]
     types = given.get("types") or ([given["type"]] if given.get("type") else [])
@@ -56,6 +56,6 @@ def list_events(call: Call) -> Json:
         where += f" AND ({patterns})"
         values += types
     if "delivery_success" in given:
-        done = "NOT EXISTS" if given["delivery_success"] else "EXISTS"
-        where += f" AND {done} (SELECT 1 FROM deliveries WHERE event = records.id AND NOT delivered)"
+        failing = "EXISTS (SELECT 1 FROM deliveries WHERE event = records.id AND NOT delivered)"
+        where += " AND NOT " + failing if given["delivery_success"] else " AND " + failing
     return lists.page(call, "event", given, where, tuple(values))

@@ -99,7 +99,8 @@ def read(call: Call, spec: params.Spec) -> Json:
     if len(lists) > 1:
         raise StripeError(
             400,
-            "You may only specify one of these parameters: allowed_payment_method_types, excluded_payment_method_types.",
+            "You may only specify one of these parameters: allowed_payment_method_types,"
+            " excluded_payment_method_types.",
             param="allowed_payment_method_types",
         )
     return given

@@ -10,6 +10,7 @@ from ..ledger import Json
 from .errors import StripeError, missing
 from .objects import _expand, public
 
+_NEWEST_FIRST, _OLDEST_FIRST = "created DESC, seq DESC", "created, seq"
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -23,30 +24,36 @@ def page(
         raise StripeError(
             400, "This value must be less than or equal to 100.", code="parameter_invalid_integer", param="limit"
         )
-    conditions, bound = ["AND account = ?"], [desk.account.id]
+    conditions, bound = ["AND account = ?"], list[Any]([desk.account.id])
     if where:
         conditions.append(where)
         bound += values
     for condition, value in _created(params.get("created")):
         conditions.append(condition)
         bound.append(value)
-    order = "seq DESC"
+    order = _NEWEST_FIRST
     for cursor, sign in (("starting_after", "<"), ("ending_before", ">")):
         if params.get(cursor):
-            seq = desk.world.ledger.seq_of(desk.account.id, kind, params[cursor])
-            if seq is None:
+            place = desk.world.ledger.place_of(desk.account.id, kind, params[cursor])
+            if place is None:
                 raise missing(kind.replace("_", " "), params[cursor], cursor)
-            conditions.append(f"AND seq {sign} ?")
-            bound.append(seq)
-            order = "seq ASC" if sign == ">" else order
+            conditions.append(f"AND (created, seq) {sign} (?, ?)")
+            bound += place
+            order = _OLDEST_FIRST if sign == ">" else order
     rows = list(desk.world.ledger.select(kind, " ".join(conditions), tuple(bound), f"{order} LIMIT {limit + 1}"))
     data = [public(row.body) for row in rows[:limit]]
-    if order == "seq ASC":
+    if order == _OLDEST_FIRST:
         data.reverse()
     result = {"object": "list", "data": data, "has_more": len(rows) > limit, "url": url or call.raw.path}
     for path in params.get("expand") or []:
         _expand(desk, result, path.split("."), path)
     return result
+
+
+def matching(given: Json, *names: str) -> tuple[str, tuple[Any, ...]]:
+    """The condition that the named parameters, where given, equal the fields of the same name."""
+    wanted = {name: given[name] for name in names if given.get(name)}
+    return "".join(f" AND json_extract(body, '$.{name}') = ?" for name in wanted), tuple(wanted.values())
 
 
 def _created(asked: Any) -> list[tuple[str, int]]:

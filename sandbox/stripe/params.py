@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,7 +11,7 @@ from ..ledger import Json
 from .errors import StripeError
 
 Reader = Callable[[str, Any], Any]
-Spec = Mapping[str, Reader]
+Spec = dict[str, Reader]
 
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 

@@ -152,9 +152,7 @@ def retrieve(call: Call) -> Json:
 
 def list_intents(call: Call) -> Json:
     given = params.read(call.params, intent_params.LIST)
-    where, values = "", ()
-    if given.get("customer"):
-        where, values = "AND json_extract(body, '$.customer') = ?", (given["customer"],)
+    where, values = lists.matching(given, "customer")
     return lists.page(call, "payment_intent", given, where, values)
 
 
@@ -184,7 +182,8 @@ def _changes(desk: Desk, intent: Json, given: Json) -> Json:
     if given.get("currency"):
         changed["currency"] = money.check_currency(given["currency"])
     if {"amount", "currency"} & set(changed):
-        money.check_amount(changed.get("amount", intent["amount"]), changed.get("currency", intent["currency"]))
+        new = {"amount": intent["amount"], "currency": intent["currency"]} | changed
+        money.check_amount(new["amount"], new["currency"])
     if "metadata" in given:
         changed["metadata"] = params.merged(intent["metadata"], given["metadata"])
     if given.get("payment_method"):
@@ -234,7 +233,7 @@ def capture(call: Call) -> Json:
     given = params.read(call.params, intent_params.CAPTURE)
     intent = find(desk, call.args[0])
     _check_capturable(intent)
-    amount = given.get("amount_to_capture", intent["amount_capturable"])
+    amount: int = given.get("amount_to_capture") or intent["amount_capturable"]
     if amount > intent["amount_capturable"]:
         raise StripeError(
             400,
@@ -244,9 +243,7 @@ def capture(call: Call) -> Json:
             param="amount_to_capture",
             saved=True,
         )
-    charge = desk.get("charge", intent["latest_charge"])
-    assert charge
-    charges.capture(desk, charge, amount)
+    charges.capture(desk, desk.held("charge", intent["latest_charge"]), amount)
     intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
     if "metadata" in given:
         intent["metadata"] = params.merged(intent["metadata"], given["metadata"])
@@ -291,9 +288,7 @@ def cancel(call: Call) -> Json:
 def end(desk: Desk, intent: Json, reason: str | None, released: str = "charge.refunded") -> None:
     """Cancels, letting go of money that was held; `released` is the event that tells it."""
     if intent["status"] == "requires_capture":
-        charge = desk.get("charge", intent["latest_charge"])
-        assert charge
-        charges.release(desk, charge, released)
+        charges.release(desk, desk.held("charge", intent["latest_charge"]), released)
     intent |= {
         "status": "canceled",
         "canceled_at": desk.now,
