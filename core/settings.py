@@ -28,7 +28,9 @@ class Settings(BaseSettings):
     key_file: Path | None = None
 
     # The gate.
-    max_body_bytes: int = 256 * 1024  # a payment is under 4 kB; this leaves room for metadata and nothing else
+    max_body_bytes: int = (
+        256 * 1024
+    )  # a payment is under 4 kB; this leaves room for metadata and nothing else
     max_webhook_bytes: int = 1024 * 1024  # providers' largest events are a few hundred kB
     rate_limit: str = "100/second"  # per key; above what one shop's checkout produces in a rush
     admin_rate_limit: str = "20/second"
@@ -55,7 +57,6 @@ class Settings(BaseSettings):
     refund_absent_spacing: float = 600.0  # a Paystack refund absent from two lists this far apart: review
     lookup_delays: Seconds = (5.0, 30.0, 120.0, 600.0, 3600.0, 21600.0)
     retry_delays: Seconds = (1.0, 5.0, 15.0, 60.0, 300.0)  # NotExecuted; then the payment fails, with proof
-    pace_redis: bool = True
 
     # Open payments.
     redirect_ttl: float = 24 * 3600.0  # then the provider is asked, told and the payment canceled
@@ -76,4 +77,4 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Raises pydantic.ValidationError naming every missing or wrong setting."""
-    return Settings()  # type: ignore[call-arg]  # filled from the environment
+    return Settings()

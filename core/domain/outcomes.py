@@ -76,9 +76,7 @@ class NextAction:
 
     def as_dict(self) -> dict[str, Any]:
         body: dict[str, Any] = {"type": "redirect" if self.url else "provider_script", "url": self.url}
-        body["expires_at"] = (
-            self.expires_at.isoformat().replace("+00:00", "Z") if self.expires_at is not None else None
-        )
+        body["expires_at"] = self.expires_at.isoformat().replace("+00:00", "Z") if self.expires_at is not None else None
         if self.client_secret:
             body["client_secret"] = self.client_secret
             body["publishable_key"] = self.publishable_key

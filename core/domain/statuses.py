@@ -42,9 +42,7 @@ TRANSACTION = _table(
 )
 
 #: Steps of a transaction that are allowed only when the row is marked `surplus` in the same write.
-SURPLUS_ONLY = frozenset(
-    {("declined", "succeeded"), ("not_executed", "succeeded"), ("canceled", "succeeded")}
-)
+SURPLUS_ONLY = frozenset({("declined", "succeeded"), ("not_executed", "succeeded"), ("canceled", "succeeded")})
 
 REFUND = _table(
     {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,7 +17,8 @@ _SERVER_OPTIONS = (
 )
 
 _SET_SCOPE = sa.text(
-    "SELECT set_config('tollgate.merchant_id', :merchant, true), set_config('tollgate.mode', :mode, true)"
+    "SELECT app_now(), set_config('tollgate.merchant_id', :merchant, true), set_config('tollgate.mode', :mode, true), "
+    "set_config('lock_timeout', :lock_timeout, true)"
 )
 
 
@@ -55,6 +57,22 @@ def create_engine(url: str, pool_size: int, application: str = "tollgate") -> En
     )
 
 
+def set_scope(connection: Connection, scope: Scope, lock_timeout: float = 5.0) -> None:
+    """Hold the rest of the transaction to one merchant and mode."""
+    values = {
+        "merchant": str(scope.merchant_id),
+        "mode": scope.mode,
+        "lock_timeout": f"{lock_timeout * 1000:.0f}ms",
+    }
+    connection.info["now"] = connection.execute(_SET_SCOPE, values).scalar_one()
+
+
+def present(connection: Connection) -> datetime:
+    """The database's time, read when the transaction was scoped."""
+    now: datetime = connection.info["now"]
+    return now
+
+
 class Database:
     """Hands out transactions. Every one commits on leaving the block and rolls back on an exception."""
 
@@ -62,10 +80,13 @@ class Database:
         self.engine = engine
 
     @contextmanager
-    def scoped(self, scope: Scope) -> Iterator[Connection]:
-        """A transaction that sees one merchant's rows of one mode (row-level security)."""
+    def scoped(self, scope: Scope, lock_timeout: float = 5.0) -> Iterator[Connection]:
+        """A transaction that sees one merchant's rows of one mode (row-level security).
+
+        `lock_timeout` in seconds: how long it waits for another's lock before Postgres ends it (55P03).
+        """
         with self.engine.begin() as connection:
-            connection.execute(_SET_SCOPE, {"merchant": str(scope.merchant_id), "mode": scope.mode})
+            set_scope(connection, scope, lock_timeout)
             yield connection
 
     @contextmanager

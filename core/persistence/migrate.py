@@ -27,9 +27,7 @@ class MigrationRefused(Exception):
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option(
-        "script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%")
-    )
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     return config
 
@@ -106,9 +104,7 @@ def downgrade(migration_url: str, revision: str) -> None:
 
 
 def newest_revision() -> str:
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
 def current_revision(connection: Connection) -> str | None:

@@ -167,8 +167,7 @@ class Vault:
             known = self._merchant_keys.get(scope)
         if known is not None:
             return known
-        key = self._find_or_make(connection, scope, "merchant", scope.merchant_id)
-        return key
+        return self._find_or_make(connection, scope, "merchant", scope.merchant_id)
 
     def remember(self, scope: Scope, key: DataKey) -> None:
         """Keep a merchant key that is known to be committed."""
@@ -220,7 +219,8 @@ class Vault:
             return DataKey(key_id, scope, key)
         # Another transaction made it first; ours waited for its commit on the unique index.
         found = self._find(connection, scope, kind, owner)
-        assert found is not None
+        if found is None:
+            raise KeyUnavailable(f"the data key of {kind} {owner} cannot be read back")
         return found
 
     def _wrap(self, key_id: UUID, key: bytes) -> bytes:

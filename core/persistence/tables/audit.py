@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from core.persistence.tables.base import UTC, created, identifier, json, link, metadata, number, tenant, text, when
+from core.persistence.tables.base import (
+    UTC,
+    created,
+    identifier,
+    json,
+    link,
+    metadata,
+    number,
+    tenant,
+    text,
+    when,
+)
 
 audit_log = sa.Table(
     "audit_log",

@@ -1,0 +1,1 @@
+"""The roads: accept, route, execute, settle, tell."""

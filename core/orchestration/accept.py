@@ -1,0 +1,187 @@
+"""Accept: one commit with idempotency key, payment, job and audit record; then 202.
+
+The doors the Payment API calls. Each refuses what cannot be before anything is stored; a refusal consumes no key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.engine import Connection
+
+from core.domain import representations
+from core.domain.commands import (
+    CancelPayment,
+    CapturePayment,
+    CreatePayment,
+    PersonDetails,
+    RedirectMethod,
+    RefundPayment,
+    SyncPayment,
+    TokenMethod,
+)
+from core.domain.identifiers import new_id
+from core.orchestration import idempotency, jobs, permits, router, status_manager
+from core.orchestration.context import Caller, Core
+from core.orchestration.idempotency import Accepted, IdempotencyKey
+from core.orchestration.intake import Row, cause_of, enqueue, locked_payment
+from core.persistence.database import Scope, present
+from core.persistence.queries import payments as rows
+from core.persistence.vault import Place
+
+__all__ = [
+    "Accepted",
+    "IdempotencyKey",
+    "cancel_payment",
+    "capture_payment",
+    "create_payment",
+    "refund_payment",
+    "sync_payment",
+]
+
+
+def create_payment(core: Core, caller: Caller, command: CreatePayment, key: IdempotencyKey) -> Accepted:
+    """Store a payment and its job.
+
+    Raises CapabilityUnsupported or RequestRefused when no account could carry it, IdempotencyMismatch,
+    IdempotencyInUse.
+    """
+    with _door(core, caller) as connection:
+        known = idempotency.reserve(connection, caller.scope, key)
+        if known is not None:
+            return known
+        wish = wish_of(command)
+        found = router.candidates(connection, caller.scope.merchant_id, caller.scope.mode, wish)
+        router.require_eligible(found, wish)
+        payment = _store_payment(core, connection, caller, command)
+        return _answer(core, connection, caller, key, "create_payment", payment)
+
+
+def capture_payment(core: Core, caller: Caller, command: CapturePayment, key: IdempotencyKey) -> Accepted:
+    """Queue a capture. Raises NotFoundError, StateConflict, RequestRefused for more than is authorized."""
+    with _door(core, caller) as connection:
+        known = idempotency.reserve(connection, caller.scope, key)
+        if known is not None:
+            return known
+        payment = locked_payment(connection, command.payment_id)
+        amount = permits.capture(connection, payment, command.amount)
+        return _answer(core, connection, caller, key, "capture_payment", payment, arguments={"amount": amount})
+
+
+def cancel_payment(core: Core, caller: Caller, command: CancelPayment, key: IdempotencyKey) -> Accepted:
+    """Queue a cancellation. Raises NotFoundError, StateConflict, CapabilityUnsupported."""
+    with _door(core, caller) as connection:
+        known = idempotency.reserve(connection, caller.scope, key)
+        if known is not None:
+            return known
+        payment = locked_payment(connection, command.payment_id)
+        permits.cancel(connection, payment)
+        return _answer(core, connection, caller, key, "cancel_payment", payment)
+
+
+def refund_payment(core: Core, caller: Caller, command: RefundPayment, key: IdempotencyKey) -> Accepted:
+    """Store a refund, reserve its sum and queue it.
+
+    Raises NotFoundError, StateConflict, RequestRefused for more than is left.
+    """
+    with _door(core, caller) as connection:
+        known = idempotency.reserve(connection, caller.scope, key)
+        if known is not None:
+            return known
+        payment = locked_payment(connection, command.payment_id)
+        amount = permits.refund(connection, payment, command.amount)
+        values = {"amount": amount, "reason": command.reason, "origin": "api"}
+        refund = status_manager.create_refund(core, connection, payment, values, cause_of(caller))
+        payment = locked_payment(connection, command.payment_id)
+        extra = {"refund": representations.refund(refund)}
+        return _answer(core, connection, caller, key, "refund_payment", payment, target_id=refund["id"], extra=extra)
+
+
+def sync_payment(core: Core, caller: Caller, command: SyncPayment, key: IdempotencyKey) -> Accepted:
+    """Queue a question to the provider; one that already waits serves several callers."""
+    with _door(core, caller) as connection:
+        known = idempotency.reserve(connection, caller.scope, key)
+        if known is not None:
+            return known
+        payment = locked_payment(connection, command.payment_id)
+        job_id = jobs.enqueue_sync(connection, caller.scope, payment["id"])
+        return _answer(core, connection, caller, key, "sync_payment", payment, job_id=job_id)
+
+
+@contextmanager
+def _door(core: Core, caller: Caller) -> Iterator[Connection]:
+    with core.transaction(caller.scope, core.settings.idempotency_wait) as connection, idempotency.short_waits():
+        yield connection
+
+
+def _answer(
+    core: Core, connection: Connection, caller: Caller, key: IdempotencyKey, kind: str, payment: Row, **details: Any
+) -> Accepted:
+    answer = enqueue(core, connection, caller, kind, payment, **details)
+    idempotency.fill(connection, caller.scope, key, answer)
+    return answer
+
+
+def wish_of(command: CreatePayment) -> router.Wish:
+    return router.Wish(
+        command.amount,
+        command.currency,
+        _method_name(command),
+        command.capture,
+        command.provider,
+        command.person is not None and command.person.email is not None,
+        command.return_url is not None,
+    )
+
+
+def _method_name(command: CreatePayment) -> str:
+    return "redirect" if isinstance(command.method, RedirectMethod) else "token"
+
+
+def _store_payment(core: Core, connection: Connection, caller: Caller, command: CreatePayment) -> Row:
+    payment_id = new_id()
+    values = {
+        "id": payment_id,
+        "customer_id": _store_customer(core, connection, caller.scope, command.person),
+        "amount": command.amount,
+        "currency": command.currency,
+        "capture": command.capture,
+        "method": _method_name(command),
+        "method_sealed": _seal_method(core, connection, caller.scope, payment_id, command),
+        "provider_pin": command.provider,
+        "reference": command.reference,
+        "description": command.description,
+        "metadata": dict(command.metadata),
+        "return_url": command.return_url,
+    }
+    return status_manager.create_payment(core, connection, caller.scope, values, cause_of(caller))
+
+
+def _seal_method(
+    core: Core, connection: Connection, scope: Scope, payment_id: UUID, command: CreatePayment
+) -> bytes | None:
+    if not isinstance(command.method, TokenMethod):
+        return None
+    key = core.vault.merchant_key(connection, scope)
+    return key.seal_json(Place("payments", "method_sealed", payment_id), {"token": command.method.token})
+
+
+def _store_customer(core: Core, connection: Connection, scope: Scope, person: PersonDetails | None) -> UUID | None:
+    """A person under a key of their own: erasing them later is deleting that key."""
+    if person is None:
+        return None
+    customer_id = new_id()
+    key = core.vault.make_customer_key(connection, scope, customer_id)
+    details = {"email": person.email, "name": person.name, "phone": person.phone}
+    values = {
+        "id": customer_id,
+        "sealed": key.seal_json(Place("customers", "sealed", customer_id), details),
+        "email_index": core.vault.blind_index("customer.email", person.email) if person.email else None,
+        "index_key_version": 1,
+        "created_at": present(connection),
+    }
+    rows.insert_customer(connection, scope, values)
+    return customer_id

@@ -1,0 +1,163 @@
+"""Merchants and their provider accounts: made and listed by an operator, sealed before they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection
+
+from core.audit import log
+from core.domain.errors import RequestRefused
+from core.domain.identifiers import new_id, public_id
+from core.orchestration import provider_manager
+from core.orchestration.context import Core
+from core.persistence.database import Scope
+from core.persistence.tables import merchants, provider_accounts
+from core.persistence.vault import Place
+from core.providers import registry
+from core.providers.base import Account, AccountIdentity, CallLimits, IdentityUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What an operator enters. Secrets never appear in its text form."""
+
+    provider: str
+    name: str
+    credentials: Mapping[str, str] = field(repr=False)
+    webhook_secrets: Sequence[str] = field(repr=False)
+    api_base: str | None = None
+    priority: int = 100
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def create_merchant(core: Core, name: str) -> UUID:
+    """A tenant. `name` of 1 to 200 characters."""
+    merchant_id = new_id()
+    with core.database.unscoped() as connection:
+        connection.execute(merchants.insert().values(id=merchant_id, name=name))
+    return merchant_id
+
+
+def list_merchants(core: Core) -> list[dict[str, Any]]:
+    with core.database.unscoped() as connection:
+        found = connection.execute(sa.select(merchants).order_by(merchants.c.id)).mappings().all()
+    return [{"id": public_id("merchant", row["id"]), "name": row["name"], "uuid": row["id"]} for row in found]
+
+
+def save_provider_account(core: Core, scope: Scope, account: NewAccount, actor: str) -> UUID:
+    """Identify the credentials at the provider, then store them sealed.
+
+    The same identity updates its account; another identity is another account. Raises RequestRefused when the
+    provider is unknown, does not know the credentials, or they are of the other mode.
+    """
+    identity = _identify(scope, account, core)
+    with core.transaction(scope) as connection:
+        known = _find(connection, scope, account.provider, identity.provider_account)
+        account_id = known if known is not None else new_id()
+        _store(core, connection, scope, account_id, account, identity)
+        log.record(
+            connection,
+            scope=scope,
+            actor=actor,
+            action="provider_account.updated" if known is not None else "provider_account.created",
+            subject_kind="provider_account",
+            subject_id=account_id,
+            cause="person",
+            details={"provider": account.provider, "identity": identity.provider_account, "name": account.name},
+        )
+    provider_manager.forget(core, account_id)
+    return account_id
+
+
+def _identify(scope: Scope, account: NewAccount, core: Core) -> AccountIdentity:
+    if account.provider not in registry.PROVIDERS:
+        names = ", ".join(sorted(registry.PROVIDERS))
+        raise RequestRefused(f"{account.provider!r} is not a provider; choose one of: {names}")
+    if account.api_base is not None and scope.mode == "live":
+        raise RequestRefused("a live account always talks to the provider's own address")
+    mode: Literal["test", "live"] = "live" if scope.mode == "live" else "test"
+    opened = Account("new", mode, account.credentials, tuple(account.webhook_secrets), account.api_base)
+    limits = CallLimits(core.settings.provider_connect_timeout, core.settings.provider_deadline)
+    try:
+        identity = registry.build(account.provider, opened, limits).identify()
+    except IdentityUnknown as error:
+        raise RequestRefused(str(error), code="provider_misconfigured") from None
+    if identity.mode != scope.mode:
+        raise RequestRefused(f"these are {identity.mode} credentials; this account is for {scope.mode} mode")
+    return identity
+
+
+def _find(connection: Connection, scope: Scope, provider: str, identity: str) -> UUID | None:
+    columns = provider_accounts.c
+    query = sa.select(columns.id).where(
+        columns.merchant_id == scope.merchant_id,
+        columns.mode == scope.mode,
+        columns.provider == provider,
+        columns.identity == identity,
+    )
+    return connection.execute(query).scalar()
+
+
+def _store(
+    core: Core, connection: Connection, scope: Scope, account_id: UUID, account: NewAccount, identity: AccountIdentity
+) -> None:
+    key = core.vault.merchant_key(connection, scope)
+    changing = {
+        "name": account.name,
+        "status": "enabled",
+        "suspended_reason": None,
+        "priority": account.priority,
+        "api_base": account.api_base,
+        "credentials_sealed": key.seal_json(
+            Place("provider_accounts", "credentials_sealed", account_id), dict(account.credentials)
+        ),
+        "webhook_secrets_sealed": key.seal_json(
+            Place("provider_accounts", "webhook_secrets_sealed", account_id), list(account.webhook_secrets)
+        ),
+        "settings": dict(account.settings),
+        "updated_at": sa.func.app_now(),
+    }
+    fixed = {
+        "id": account_id,
+        "merchant_id": scope.merchant_id,
+        "mode": scope.mode,
+        "provider": account.provider,
+        "identity": identity.provider_account,
+    }
+    statement = insert(provider_accounts).values(**fixed, **changing)
+    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changing))
+
+
+def list_accounts(core: Core, scope: Scope) -> list[dict[str, Any]]:
+    """What an operator may see of the accounts: never a secret."""
+    columns = provider_accounts.c
+    query = (
+        sa.select(provider_accounts)
+        .where(columns.merchant_id == scope.merchant_id, columns.mode == scope.mode)
+        .order_by(columns.priority, columns.id)
+    )
+    with core.database.scoped(scope) as connection:
+        found = connection.execute(query).mappings().all()
+    return [_shown(row) for row in found]
+
+
+def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
+    name = public_id("provider_account", row["id"])
+    return {
+        "id": name,
+        "provider": row["provider"],
+        "mode": row["mode"],
+        "name": row["name"],
+        "identity": row["identity"],
+        "status": row["status"],
+        "suspended_reason": row["suspended_reason"],
+        "priority": row["priority"],
+        "api_base": row["api_base"],
+        "webhook_path": f"/webhooks/{row['provider']}/{name}",
+    }

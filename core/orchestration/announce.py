@@ -1,0 +1,269 @@
+"""Route and announce: decide what a money job does next, and commit it before anything leaves.
+
+Each function runs in one transaction under the payment's lock and returns the step to take, or None when the job
+was ended or put back in that same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.domain.identifiers import new_id
+from core.domain.outcomes import Canceled, Facts
+from core.domain.statuses import FINAL_PAYMENT, OPEN_TRANSACTION
+from core.orchestration import jobs, provider_manager, requests, router, status_manager
+from core.orchestration.context import Cause, Core
+from core.orchestration.jobs import Job
+from core.orchestration.steps import Ask, Send, Step
+from core.persistence.database import Scope, present
+from core.persistence.queries import payments as rows
+from core.persistence.tables import payments, transactions
+from core.providers.base import Request
+
+Row = Mapping[Any, Any]
+
+#: A payment whose page was never delivered gets a new reference; more than this many is a fault, not bad luck.
+MAX_STARTS = 8
+#: Seconds until a job looks again whether the transaction before it was resolved.
+WAIT_FOR_OTHER = 2.0
+NEVER_DELIVERED = "never_delivered"
+
+
+def cause_of(job: Job) -> Cause:
+    return Cause("answer", "worker", job.arguments.get("request_id"), f"job {job.id}")
+
+
+def start(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
+    """The charge or authorization of a new payment."""
+    sent = rows.transactions_of(connection, payment["id"])
+    current = rows.latest_start(sent)
+    if current is not None and current["status"] in ("sent", "unknown"):
+        return _go_on(core, connection, job, current)
+    if payment["status"] in FINAL_PAYMENT or (current is not None and current["status"] != "not_executed"):
+        jobs.finish(connection, job)
+        return None
+    return _start_anew(core, connection, job, payment, sent)
+
+
+def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent: Sequence[Row]) -> Send | None:
+    starts = [row for row in sent if status_manager.is_start(row)]
+    found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish_of(payment))
+    left = router.eligible(found, used_accounts(starts))
+    if not left or len(starts) >= MAX_STARTS:
+        status_manager.fail_unsent(core, connection, payment, _last_decline(starts), cause_of(job))
+        jobs.finish(connection, job)
+        return None
+    account = provider_manager.open_account(core, connection, job.scope, left[0].account_id)
+    chosen = {
+        "provider": left[0].provider,
+        "provider_account_id": left[0].account_id,
+        "route": {"chosen": left[0].as_dict()["account"], "candidates": [one.as_dict() for one in found]},
+    }
+    connection.execute(payments.update().where(payments.c.id == payment["id"]).values(**chosen))
+    transaction_id, number = new_id(), len(starts) + 1
+    request = requests.start_request(core, connection, job.scope, payment, transaction_id, number)
+    return _announce(core, connection, job, payment, account, request.kind, number, transaction_id, request)
+
+
+def wish_of(payment: Row) -> router.Wish:
+    return router.Wish(
+        payment["amount"],
+        payment["currency"],
+        payment["method"],
+        payment["capture"],
+        payment["provider_pin"],
+        payment["customer_id"] is not None,
+        payment["return_url"] is not None,
+    )
+
+
+def used_accounts(starts: Sequence[Row]) -> frozenset[UUID]:
+    """Accounts that proved unable; a page that was only never delivered says nothing against its account."""
+    return frozenset(
+        row["provider_account_id"]
+        for row in starts
+        if row["status"] == "not_executed" and (row["evidence"] or {}).get("detail") != NEVER_DELIVERED
+    )
+
+
+def _last_decline(starts: Sequence[Row]) -> Mapping[str, Any]:
+    told = [row["decline"] for row in starts if row["decline"]]
+    return told[-1] if told else {**_NO_ACCOUNT}
+
+
+_NO_ACCOUNT = {
+    "code": "no_provider_account",
+    "category": "hard",
+    "message": "No provider account can carry this payment any more.",
+    "provider_code": None,
+}
+
+
+def capture(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
+    sent = rows.transactions_of(connection, payment["id"])
+    own = _own(sent, "capture", job)
+    if own is not None:
+        return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
+    begun = rows.latest_start(sent)
+    if payment["status"] != "authorized" or begun is None:
+        return _refused(connection, job, f"the payment is {payment['status']}")
+    account = provider_manager.open_account(core, connection, job.scope, begun["provider_account_id"])
+    transaction_id, number = new_id(), _count(sent, "capture") + 1
+    amount = int(job.arguments["amount"])
+    request = requests.capture_request(payment, begun, transaction_id, number, amount)
+    return _announce(core, connection, job, payment, account, "capture", number, transaction_id, request)
+
+
+def cancel(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
+    sent = rows.transactions_of(connection, payment["id"])
+    own = _own(sent, "void", job)
+    if own is not None:
+        return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
+    if payment["status"] == "canceled":
+        return _done(connection, job)
+    if payment["status"] in FINAL_PAYMENT:
+        return _refused(connection, job, f"the payment is already {payment['status']}")
+    begun = rows.latest_start(sent)
+    if begun is None or begun["status"] == "not_executed":
+        return _cancel_unsent(core, connection, job, payment)
+    if begun["status"] in ("sent", "unknown"):
+        jobs.requeue(connection, job, WAIT_FOR_OTHER, {"code": "outcome_unknown", "message": "waits for the charge"})
+        return None
+    account = provider_manager.open_account(core, connection, job.scope, begun["provider_account_id"])
+    if not account.provider.capabilities.void or begun["provider_id"] is None:
+        return _refused(connection, job, f"{begun['provider']} cannot end this payment")
+    transaction_id, number = new_id(), _count(sent, "void") + 1
+    request = requests.void_request(payment, begun, transaction_id, number)
+    return _announce(core, connection, job, payment, account, "void", number, transaction_id, request)
+
+
+def _cancel_unsent(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
+    """Nothing ever left: payment and waiting job end together."""
+    if not jobs.cancel_unsent(connection, payment["id"]):
+        jobs.requeue(connection, job, WAIT_FOR_OTHER, {"code": "in_progress", "message": "waits for the charge"})
+        return None
+    status_manager.cancel_unsent(core, connection, payment, cause_of(job))
+    return _done(connection, job)
+
+
+def refund(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
+    wanted = rows.lock_refund(connection, job.target)
+    sent = rows.transactions_of(connection, payment["id"])
+    own = next((row for row in sent if row["refund_id"] == wanted["id"]), None)
+    if own is not None:
+        return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
+    if _refund_under_way(sent):
+        jobs.requeue(connection, job, WAIT_FOR_OTHER, {"code": "in_progress", "message": "waits for another refund"})
+        return None
+    charged = _charged(sent)
+    if charged is None:
+        failure = {"code": "nothing_to_refund", "message": "No charge of this payment succeeded."}
+        status_manager.fail_refund(connection, payment, wanted, failure, cause_of(job))
+        return _done(connection, job)
+    account = provider_manager.open_account(core, connection, job.scope, charged["provider_account_id"])
+    transaction_id, number = new_id(), _count(sent, "refund") + 1
+    request = requests.refund_request(payment, charged, wanted, transaction_id, number)
+    return _announce(
+        core, connection, job, payment, account, "refund", number, transaction_id, request, refund_id=wanted["id"]
+    )
+
+
+def _refund_under_way(sent: Sequence[Row]) -> bool:
+    """An ambiguous refund is settled before the next is sent: two could not be told apart."""
+    return any(row["kind"] == "refund" and row["status"] in ("sent", "unknown") for row in sent)
+
+
+def _charged(sent: Sequence[Row]) -> Row | None:
+    """The transaction that took the money: the payment's own, else one that came late."""
+    taken = [row for row in sent if status_manager.is_start(row) and row["status"] == "succeeded"]
+    return next((row for row in taken if not row["surplus"]), taken[-1] if taken else None)
+
+
+def close_start(core: Core, connection: Connection, payment: Row, cause: Cause) -> None:
+    """After a void: the charge the customer had not finished ends with its payment."""
+    begun = rows.latest_start(rows.transactions_of(connection, payment["id"]))
+    if begun is not None and begun["status"] in OPEN_TRANSACTION:
+        status_manager.apply(core, connection, payment, begun, Canceled(Facts(), "void"), cause)
+
+
+def _announce(
+    core: Core,
+    connection: Connection,
+    job: Job,
+    payment: Row,
+    account: provider_manager.OpenedAccount,
+    kind: str,
+    number: int,
+    transaction_id: UUID,
+    request: Request,
+    *,
+    refund_id: UUID | None = None,
+) -> Send:
+    """The row exists, with its provider key, before the call: a crash from here on leaves a trace."""
+    jobs.check_lease(connection, job)
+    values = {
+        "id": transaction_id,
+        "kind": kind,
+        "number": number,
+        "refund_id": refund_id,
+        "amount": request.amount,
+        "provider": account.provider.name,
+        "provider_account_id": account.account_id,
+        "provider_key": request.provider_key,
+        "request_sealed": requests.seal(core, connection, job.scope, transaction_id, request),
+        "extra": {"job": str(job.id)},
+    }
+    status_manager.create_transaction(connection, payment, values, cause_of(job))
+    return Send(account, transaction_id, request, was_ambiguous=False)
+
+
+def announce_again(core: Core, connection: Connection, job: Job, transaction: Row) -> Send:
+    """The stored request under the same key, once more; counted and timed before it leaves."""
+    jobs.check_lease(connection, job)
+    account = provider_manager.open_account(core, connection, job.scope, transaction["provider_account_id"])
+    request = requests.stored(core, connection, job.scope, transaction)
+    changes = {
+        "send_count": transactions.c.send_count + 1,
+        "last_sent_at": present(connection),
+        "ambiguous": True,
+        "not_found_count": 0,
+        "not_found_at": None,
+        "updated_at": sa.func.app_now(),
+    }
+    connection.execute(transactions.update().where(transactions.c.id == transaction["id"]).values(**changes))
+    return Send(account, transaction["id"], request, was_ambiguous=bool(transaction["ambiguous"]))
+
+
+def _go_on(core: Core, connection: Connection, job: Job, transaction: Row) -> Step:
+    """A transaction of this job is open: send again what surely never left, else ask."""
+    if transaction["status"] == "sent" and not transaction["ambiguous"]:
+        return announce_again(core, connection, job, transaction)
+    return ask(core, connection, job.scope, transaction)
+
+
+def ask(core: Core, connection: Connection, scope: Scope, transaction: Row) -> Ask:
+    account = provider_manager.open_account(core, connection, scope, transaction["provider_account_id"])
+    return Ask(account, transaction["id"], requests.look_up_request(core, connection, scope, transaction))
+
+
+def _own(sent: Sequence[Row], kind: str, job: Job) -> Row | None:
+    return next((row for row in sent if row["kind"] == kind and row["extra"].get("job") == str(job.id)), None)
+
+
+def _count(sent: Sequence[Row], kind: str) -> int:
+    return sum(1 for row in sent if row["kind"] == kind)
+
+
+def _done(connection: Connection, job: Job) -> Step | None:
+    jobs.finish(connection, job)
+    return None
+
+
+def _refused(connection: Connection, job: Job, why: str) -> Step | None:
+    jobs.finish(connection, job, "failed", {"code": "state_conflict", "message": why})
+    return None

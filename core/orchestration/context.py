@@ -1,0 +1,76 @@
+"""What every road is handed: settings, database, vault and the way to wake a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy.engine import Connection
+
+from core.orchestration.pacing import Pacer, PrivatePacer, SharedPacer
+from core.persistence.database import Database, Scope, create_engine
+from core.persistence.vault import KeyUnavailable, Vault, read_key_file
+from core.settings import Settings
+
+#: (lane, job ids): best effort, never waits, never raises. Workers find due jobs without it.
+Wake = Callable[[str, Sequence[UUID]], None]
+
+
+def no_wake(lane: str, jobs: Sequence[UUID]) -> None:
+    """For processes that leave pick-up to the workers' own polling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """One per process, made at its start."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    wake: Wake = no_wake
+    pacer: Pacer = field(default_factory=PrivatePacer)
+
+    @contextmanager
+    def transaction(self, scope: Scope, lock_timeout: float = 5.0) -> Iterator[Connection]:
+        """One merchant's transaction; jobs enqueued in it are hinted to the workers after its commit."""
+        with self.database.scoped(scope, lock_timeout) as connection:
+            hints: list[tuple[str, UUID]] = []
+            connection.info["hints"] = hints
+            try:
+                yield connection
+            finally:
+                connection.info.pop("hints", None)
+        for lane in {lane for lane, _ in hints}:
+            self.wake(lane, [job for its_lane, job in hints if its_lane == lane])
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `actor` names key, worker or person for the audit log and holds no secret."""
+
+    scope: Scope
+    actor: str
+    request_id: str | None = None
+    scopes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a status changes, as the audit log keeps it."""
+
+    kind: Literal["request", "answer", "webhook", "look_up", "clock", "person"]
+    actor: str
+    request_id: str | None = None
+    reference: str | None = None  # the webhook or job behind it
+
+
+def open_core(settings: Settings, pool_size: int, application: str, wake: Wake = no_wake) -> Core:
+    """Raises KeyUnavailable when the sealing keys cannot be read."""
+    if settings.key_file is None:
+        raise KeyUnavailable("set TOLLGATE_KEY_FILE to the file that holds the sealing keys")
+    keys = read_key_file(settings.key_file)
+    engine = create_engine(settings.database_url, pool_size, application)
+    return Core(settings, Database(engine), Vault(keys), wake, SharedPacer(settings.redis_url))

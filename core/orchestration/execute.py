@@ -1,0 +1,170 @@
+"""Execute: one claimed job from its announcement through the provider call to its settled outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from core.domain.identifiers import public_id
+from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Outcome, Unknown
+from core.orchestration import announce, inbox, jobs, outbox, pacing, resolve, settle
+from core.orchestration.context import Core
+from core.orchestration.jobs import Job, LeaseLost
+from core.orchestration.steps import Ask, Send, Step
+from core.persistence.queries import payments as rows
+from core.providers.base import (
+    CaptureRequest,
+    PaymentProvider,
+    RefundRequest,
+    Request,
+    StartRequest,
+    VoidRequest,
+    operation_of,
+)
+
+log = structlog.get_logger()
+
+Row = Mapping[Any, Any]
+Announcer = Callable[[Core, Connection, Job, Row], Step | None]
+
+#: Steps of one run; a job that wants more is put back and claimed anew.
+_MAX_STEPS = 4
+#: Pauses before an outcome that could not be committed is committed again; then it is left to the lease.
+_COMMIT_PAUSES = (0.2, 1.0)
+
+MONEY: Mapping[str, Announcer] = {
+    "create_payment": announce.start,
+    "capture_payment": announce.capture,
+    "cancel_payment": announce.cancel,
+    "refund_payment": announce.refund,
+}
+
+OTHER: Mapping[str, Callable[[Core, Job], None]] = {
+    "sync_payment": resolve.sync_payment,
+    "expire_payment": resolve.expire_payment,
+    "process_webhook": inbox.process,
+    "deliver_event": outbox.deliver_event,
+}
+
+
+def run(core: Core, job: Job) -> None:
+    """Carry a claimed job out. Never raises: what cannot be written is left to the lease."""
+    structlog.contextvars.bind_contextvars(
+        job_id=public_id("job", job.id),
+        payment_id=public_id("payment", job.payment_id) if job.payment_id else None,
+        request_id=job.arguments.get("request_id"),
+        kind=job.kind,
+    )
+    try:
+        if job.kind in MONEY:
+            _run_money(core, job)
+        else:
+            OTHER[job.kind](core, job)
+    except LeaseLost:
+        log.warning("lease_lost")
+    except sa.exc.SQLAlchemyError as error:
+        log.warning("database_trouble", error=type(error).__name__)
+    except Exception as error:  # a fault in one job must not end the worker's thread
+        log.exception("job_crashed", error=type(error).__name__)
+        _put_back(core, job, type(error).__name__)
+    finally:
+        structlog.contextvars.clear_contextvars()
+
+
+def _put_back(core: Core, job: Job, name: str) -> None:
+    """A job that crashes its handler is tried again a few times, then a person looks at it."""
+    error = {"code": "internal_error", "message": f"the worker failed with {name}"}
+    try:
+        with core.transaction(job.scope) as connection:
+            if job.attempts >= core.settings.max_job_attempts:
+                jobs.finish(connection, job, "needs_review", error)
+            else:
+                jobs.requeue(connection, job, min(5.0 * job.attempts, 300.0), error)
+    except (LeaseLost, sa.exc.SQLAlchemyError):
+        log.warning("left_to_the_lease")
+
+
+def _run_money(core: Core, job: Job) -> None:
+    with core.transaction(job.scope) as connection:
+        payment = rows.lock_payment(connection, job.payment)
+        step = MONEY[job.kind](core, connection, job, payment)
+    for _ in range(_MAX_STEPS):
+        if step is None:
+            return
+        result = take(core, job, step)
+        step = _settle(core, job, step, result)
+    log.warning("too_many_steps")
+
+
+def take(core: Core, job: Job, step: Step) -> LookUp:
+    """Make the provider call of a step. No transaction is open here."""
+    announced = time.monotonic()
+    operation = "look_up" if isinstance(step, Ask) else operation_of(step.request)
+    pause = _pause(core, job, step, operation)
+    if pause > pacing.MAX_PAUSE:
+        return _paced(step, pause)
+    if pause > 0:
+        time.sleep(pause)
+    # A worker that slept through its lease must not send: another one may be at it.
+    if time.monotonic() - announced > core.settings.lease:
+        raise LeaseLost(str(job.id))
+    started = time.monotonic()
+    try:
+        result = step.account.provider.look_up(step.look_up) if isinstance(step, Ask) else _send(step)
+    except Exception as error:  # whatever happened after the announcement may have moved money
+        log.exception("provider_client_failed", error=type(error).__name__)
+        result = Unknown({"exception": type(error).__name__})
+    log.info(
+        "provider_call",
+        provider=step.account.provider.name,
+        operation=operation,
+        outcome=type(result).__name__,
+        milliseconds=round((time.monotonic() - started) * 1000),
+    )
+    return result
+
+
+def _pause(core: Core, job: Job, step: Step, operation: str) -> float:
+    account = step.account
+    pacing_of = account.provider.capabilities.pacing
+    slots = pacing.slots_for(str(account.account_id), job.scope.mode, operation, pacing_of, account.settings)
+    return core.pacer.pause(slots)
+
+
+def _paced(step: Step, pause: float) -> LookUp:
+    if isinstance(step, Ask):
+        return Unknown(settle.PACED_LOOK_UP)
+    return NotExecuted(NotExecutedReason.RATE_LIMITED, settle.PACED, retry_after=pause)
+
+
+def _send(step: Send) -> Outcome:
+    return call(step.account.provider, step.request)
+
+
+def call(provider: PaymentProvider, request: Request) -> Outcome:
+    match request:
+        case StartRequest():
+            return provider.start(request)
+        case CaptureRequest():
+            return provider.capture(request)
+        case VoidRequest():
+            return provider.void(request)
+        case RefundRequest():
+            return provider.refund(request)
+
+
+def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
+    for pause in (*_COMMIT_PAUSES, None):
+        try:
+            with core.transaction(job.scope) as connection:
+                return settle.settle(core, connection, job, step, result)
+        except sa.exc.OperationalError:
+            if pause is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError("unreachable")

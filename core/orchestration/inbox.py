@@ -1,0 +1,252 @@
+"""The webhook road: verify, store, answer; then translate and go through the same door as everything else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection
+
+from core.domain.errors import Forged, NotFoundError
+from core.domain.identifiers import InvalidIdentifier, new_id, parse_id
+from core.domain.outcomes import Canceled, Facts, Succeeded
+from core.orchestration import announce, jobs, provider_manager, status_manager
+from core.orchestration.context import Cause, Core
+from core.orchestration.jobs import Job
+from core.persistence.database import Scope, present
+from core.persistence.queries import payments as rows
+from core.persistence.queries.findings import open_finding
+from core.persistence.tables import inbox_events
+from core.persistence.vault import Place
+from core.providers.base import Ignored, News, VerifiedEvent
+
+Row = Mapping[Any, Any]
+
+_FIND_ACCOUNT = sa.text("SELECT merchant_id, mode, provider FROM find_webhook_account(:account)")
+_COUNT_FORGED = sa.text("SELECT count_forged_webhook(:account)")
+
+#: Seconds until an event about something we do not know is tried again; after the last it is foreign.
+PARKED_DELAYS = (5.0, 60.0, 600.0, 3600.0)
+
+
+def receive(
+    core: Core, provider: str, account_id: UUID, headers: Mapping[str, str], body: bytes
+) -> Literal["stored", "duplicate"]:
+    """Store a provider's event once. Raises NotFoundError for an unknown account, Forged for a bad signature.
+
+    `headers` with lower-case names; `body` exactly as it came over the wire.
+    """
+    scope = _scope_of(core, provider, account_id)
+    with core.transaction(scope) as connection:
+        account = provider_manager.open_account(core, connection, scope, account_id)
+        now = present(connection)
+    try:
+        event = account.provider.verify_webhook(headers, body, now)
+    except Forged:
+        with core.database.unscoped() as connection:
+            connection.execute(_COUNT_FORGED, {"account": account_id})
+        raise
+    with core.transaction(scope) as connection:
+        return _store(core, connection, scope, account, event, body)
+
+
+def _scope_of(core: Core, provider: str, account_id: UUID) -> Scope:
+    with core.database.unscoped() as connection:
+        found = connection.execute(_FIND_ACCOUNT, {"account": account_id}).one_or_none()
+    if found is None or found.provider != provider:
+        raise NotFoundError("there is no such webhook address")
+    return Scope(found.merchant_id, found.mode)
+
+
+def _store(
+    core: Core,
+    connection: Connection,
+    scope: Scope,
+    account: provider_manager.OpenedAccount,
+    event: VerifiedEvent,
+    body: bytes,
+) -> Literal["stored", "duplicate"]:
+    inbox_id = new_id()
+    statement = insert(inbox_events).values(
+        id=inbox_id,
+        merchant_id=scope.merchant_id,
+        mode=scope.mode,
+        provider=account.provider.name,
+        provider_account_id=account.account_id,
+        dedupe_key=event.dedupe_key,
+        kind=event.kind,
+        provider_event_id=event.provider_event_id,
+        provider_created_at=event.created_at,
+        status="received",
+    )
+    made = connection.execute(statement.on_conflict_do_nothing(index_elements=["provider_account_id", "dedupe_key"]))
+    if made.rowcount == 0:
+        return "duplicate"
+    kept = {"body": base64.b64encode(body).decode(), "dedupe_key": event.dedupe_key}
+    body_id = new_id()
+    sealed = core.vault.merchant_key(connection, scope).seal_json(Place("bodies", "sealed", body_id), kept)
+    rows.insert_body(connection, scope, "inbox_event", inbox_id, body_id, sealed)
+    jobs.enqueue(connection, scope, "process_webhook", target_id=inbox_id)
+    return "stored"
+
+
+def process(core: Core, job: Job) -> None:
+    """Translate a stored event and apply its news; the job and the event end in the same commit."""
+    with core.transaction(job.scope) as connection:
+        stored = _load(connection, job.target)
+        if stored["status"] not in ("received", "parked"):
+            jobs.finish(connection, job)
+            return
+        account = provider_manager.open_account(core, connection, job.scope, stored["provider_account_id"])
+        event = _event(core, connection, job.scope, stored)
+        if event.body is None:
+            _end(connection, job, stored, "ignored", "the body is not JSON")
+            return
+        news = account.provider.read_webhook(event)
+        if isinstance(news, Ignored):
+            _end(connection, job, stored, "ignored", news.reason)
+            return
+        _apply_all(core, connection, job, stored, news)
+
+
+def _load(connection: Connection, inbox_id: UUID) -> Row:
+    query = sa.select(inbox_events).where(inbox_events.c.id == inbox_id).with_for_update()
+    return connection.execute(query).mappings().one()
+
+
+def _event(core: Core, connection: Connection, scope: Scope, stored: Row) -> VerifiedEvent:
+    kept = rows.newest_body(connection, stored["id"])
+    opened = core.vault.merchant_key(connection, scope).open_json(Place("bodies", "sealed", kept["id"]), kept["sealed"])
+    created: datetime | None = stored["provider_created_at"]
+    return VerifiedEvent(
+        dedupe_key=stored["dedupe_key"],
+        kind=stored["kind"],
+        provider_event_id=stored["provider_event_id"],
+        created_at=created,
+        body=_parsed(base64.b64decode(opened["body"])),
+    )
+
+
+def _parsed(raw: bytes) -> Mapping[str, Any] | None:
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _apply_all(core: Core, connection: Connection, job: Job, stored: Row, news: list[News]) -> None:
+    cause = Cause("webhook", stored["provider"], None, f"{stored['kind']} {stored['provider_event_id'] or ''}".strip())
+    notes: list[str] = []
+    payment_id: UUID | None = None
+    for one in news:
+        found = _match(connection, stored["provider_account_id"], one)
+        if found is None:
+            continue
+        payment_id = found["payment_id"]
+        notes.append(_apply(core, connection, job, one, found, cause))
+    if payment_id is None:
+        _park(connection, job, stored, news)
+        return
+    _end(connection, job, stored, "applied", "; ".join(dict.fromkeys(notes)), payment_id)
+
+
+def _match(connection: Connection, account_id: UUID, news: News) -> Row | None:
+    """Our transaction behind a piece of news: by our mark, by its own object, by the charge it belongs to."""
+    if news.transaction_id is not None:
+        marked = _by_mark(connection, account_id, news.transaction_id)
+        if marked is not None:
+            return marked
+    for provider_id in (news.provider_id, news.start_provider_id):
+        if provider_id is not None:
+            found = rows.find_by_provider(connection, account_id, provider_id)
+            if found:
+                return found[0]
+    return None
+
+
+def _by_mark(connection: Connection, account_id: UUID, mark: str) -> Row | None:
+    try:
+        transaction = rows.find_transaction(connection, parse_id("transaction", mark))
+    except InvalidIdentifier:
+        return None
+    if transaction is None or transaction["provider_account_id"] != account_id:
+        return None
+    return transaction
+
+
+def _apply(core: Core, connection: Connection, job: Job, news: News, found: Row, cause: Cause) -> str:
+    payment = rows.lock_payment(connection, found["payment_id"])
+    if news.outcome is None:
+        jobs.enqueue_sync(connection, job.scope, payment["id"])
+        return "the provider is asked"
+    target = _transaction_for(connection, payment, found, news)
+    if target is None:
+        return _apply_foreign(core, connection, payment, news, cause)
+    locked = rows.lock_transaction(connection, target["id"])
+    applied = status_manager.apply(core, connection, payment, locked, news.outcome, cause)
+    if locked["kind"] == "void" and applied.payment["status"] == "canceled":
+        announce.close_start(core, connection, applied.payment, cause)
+    if applied.review is not None:
+        return f"contradiction: {applied.review}"
+    return "older than what is known" if applied.stale else "applied"
+
+
+def _transaction_for(connection: Connection, payment: Row, found: Row, news: News) -> Row | None:
+    """Which transaction of the payment the news speaks about."""
+    sent = rows.transactions_of(connection, payment["id"])
+    if news.operation == "start":
+        return found if status_manager.is_start(found) else rows.latest_start(sent)
+    if news.operation == "refund":
+        if found["kind"] == "refund":
+            return found
+        named = [row for row in sent if row["kind"] == "refund" and row["provider_id"] == news.provider_id]
+        return named[0] if named and news.provider_id is not None else None
+    same = [row for row in sent if row["kind"] == news.operation and row["status"] not in ("declined", "not_executed")]
+    return same[-1] if same else None
+
+
+def _apply_foreign(core: Core, connection: Connection, payment: Row, news: News, cause: Cause) -> str:
+    """Something done at the provider without our asking: a dashboard's refund, capture, or release."""
+    facts = getattr(news.outcome, "facts", None) or Facts()
+    if news.operation == "refund":
+        return status_manager.adopt_refund(core, connection, payment, news, cause)
+    settled = isinstance(news.outcome, Succeeded | Canceled)
+    if settled and status_manager.apply_without_transaction(
+        core, connection, payment, news.operation, facts.amount_captured, cause
+    ):
+        return "done at the provider without our asking"
+    return "nothing of ours to change"
+
+
+def _park(connection: Connection, job: Job, stored: Row, news: list[News]) -> None:
+    """It may be about something whose row is still on its way; tried again, then called foreign."""
+    if job.attempts <= len(PARKED_DELAYS):
+        _mark(connection, stored, "parked", "no transaction of ours matches yet", None)
+        jobs.requeue(connection, job, PARKED_DELAYS[job.attempts - 1])
+        return
+    marked = next((one.transaction_id for one in news if one.transaction_id), None)
+    if marked is not None:
+        details = {"kind": stored["kind"], "mark": marked}
+        open_finding(connection, job.scope, "unmatched_event", str(stored["id"]), details, inbox_id=stored["id"])
+    _end(connection, job, stored, "ignored", "foreign: about an object that is not ours")
+
+
+def _end(
+    connection: Connection, job: Job, stored: Row, status: str, reason: str, payment_id: UUID | None = None
+) -> None:
+    _mark(connection, stored, status, reason, payment_id)
+    jobs.finish(connection, job)
+
+
+def _mark(connection: Connection, stored: Row, status: str, reason: str, payment_id: UUID | None) -> None:
+    values: dict[str, Any] = {"status": status, "reason": reason[:500], "payment_id": payment_id}
+    if status != "parked":
+        values["processed_at"] = sa.func.app_now()
+    connection.execute(inbox_events.update().where(inbox_events.c.id == stored["id"]).values(**values))

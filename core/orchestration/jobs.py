@@ -1,0 +1,273 @@
+"""Durable jobs: claimed in Postgres under a lease and a fence; the only writer of a job's status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from core.domain.identifiers import new_id
+from core.persistence.database import Database, Scope
+from core.persistence.tables import jobs
+
+#: Which lane carries which kind of job. A slow merchant endpoint must never stand in money's way.
+LANES: Mapping[str, str] = {
+    "create_payment": "payments",
+    "capture_payment": "payments",
+    "cancel_payment": "payments",
+    "refund_payment": "payments",
+    "sync_payment": "payments",
+    "expire_payment": "payments",
+    "process_webhook": "webhooks",
+    "deliver_event": "deliveries",
+}
+#: A job whose worker died this often is a poison job and goes to a person.
+MAX_LEASE_LOSSES = 5
+
+
+class LeaseLost(Exception):
+    """Another worker holds the job now; what this one found must not be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job. `fence` must still be the row's when anything is written for it."""
+
+    id: UUID
+    fence: int
+    kind: str
+    lane: str
+    scope: Scope
+    payment_id: UUID | None
+    target_id: UUID | None
+    endpoint_id: UUID | None
+    arguments: Mapping[str, Any]
+    attempts: int
+    created_at: datetime
+
+    @property
+    def payment(self) -> UUID:
+        """The payment of a job that cannot be without one."""
+        if self.payment_id is None:
+            raise LookupError(f"job {self.id} of kind {self.kind} names no payment")
+        return self.payment_id
+
+    @property
+    def target(self) -> UUID:
+        """The refund, inbox event or event a job is about."""
+        if self.target_id is None:
+            raise LookupError(f"job {self.id} of kind {self.kind} names no target")
+        return self.target_id
+
+
+def enqueue(
+    connection: Connection,
+    scope: Scope,
+    kind: str,
+    *,
+    payment_id: UUID | None = None,
+    target_id: UUID | None = None,
+    endpoint_id: UUID | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    job_id: UUID | None = None,
+) -> UUID:
+    """Store a queued job in the caller's transaction."""
+    chosen = job_id or new_id()
+    connection.execute(
+        jobs.insert().values(
+            id=chosen,
+            merchant_id=scope.merchant_id,
+            mode=scope.mode,
+            kind=kind,
+            lane=LANES[kind],
+            status="queued",
+            payment_id=payment_id,
+            target_id=target_id,
+            endpoint_id=endpoint_id,
+            arguments=dict(arguments or {}),
+        )
+    )
+    _hint(connection, LANES[kind], chosen)
+    return chosen
+
+
+def _hint(connection: Connection, lane: str, job_id: UUID) -> None:
+    """Remember the job until the commit; `Core.transaction` wakes a worker after it."""
+    hints = connection.info.get("hints")
+    if hints is not None:
+        hints.append((lane, job_id))
+
+
+_ENQUEUE_SYNC = sa.text(
+    "INSERT INTO jobs (id, merchant_id, mode, kind, lane, status, payment_id) "
+    "VALUES (:id, :merchant, :mode, 'sync_payment', 'payments', 'queued', :payment) "
+    "ON CONFLICT (payment_id) WHERE kind = 'sync_payment' AND status = 'queued' "
+    "DO UPDATE SET run_after = LEAST(jobs.run_after, EXCLUDED.run_after) RETURNING id"
+)
+
+
+def enqueue_sync(connection: Connection, scope: Scope, payment_id: UUID) -> UUID:
+    """One waiting look at a payment, however many reasons there are for it."""
+    values = {"id": new_id(), "merchant": scope.merchant_id, "mode": scope.mode, "payment": payment_id}
+    found: UUID = connection.execute(_ENQUEUE_SYNC, values).scalar_one()
+    _hint(connection, LANES["sync_payment"], found)
+    return found
+
+
+_RETURNING = (
+    "RETURNING j.id, j.fence, j.kind, j.lane, j.merchant_id, j.mode, j.payment_id, j.target_id, j.endpoint_id, "
+    "j.arguments, j.attempts, j.created_at"
+)
+_TAKE = (
+    "UPDATE jobs j SET status = 'running', fence = j.fence + 1, attempts = j.attempts + 1, worker = :worker, "
+    "lease_until = app_now() + make_interval(secs => :lease), started_at = coalesce(j.started_at, app_now())"
+)
+_CLAIM_QUEUED = sa.text(
+    "WITH due AS (SELECT id FROM jobs WHERE lane = :lane AND status = 'queued' AND run_after <= app_now() "
+    "ORDER BY run_after LIMIT :limit FOR UPDATE SKIP LOCKED) "
+    f"{_TAKE} FROM due WHERE j.id = due.id {_RETURNING}"
+)
+_CLAIM_NAMED = sa.text(
+    "WITH due AS (SELECT id FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) AND lane = :lane AND status = 'queued' "
+    "AND run_after <= app_now() LIMIT :limit FOR UPDATE SKIP LOCKED) "
+    f"{_TAKE} FROM due WHERE j.id = due.id {_RETURNING}"
+)
+# The lease ran out: its worker is dead or asleep. The raised fence keeps what it may still write out.
+_CLAIM_EXPIRED = sa.text(
+    "WITH due AS (SELECT id FROM jobs WHERE status = 'running' AND lease_until < app_now() AND lane = :lane "
+    "ORDER BY lease_until LIMIT :limit FOR UPDATE SKIP LOCKED) "
+    f"{_TAKE}, lease_losses = j.lease_losses + 1 FROM due WHERE j.id = due.id "
+    f"{_RETURNING}, j.lease_losses"
+)
+
+
+def claim(
+    database: Database, lane: str, limit: int, worker: str, lease: float, ids: Sequence[UUID] | None = None
+) -> list[Job]:
+    """Take up to `limit` due jobs of a lane in one statement; with `ids`, only those that are due among them.
+
+    `lease` in seconds. Without `ids`, jobs whose lease ran out are taken over first.
+    """
+    values: dict[str, Any] = {"lane": lane, "limit": limit, "worker": worker, "lease": lease}
+    taken: list[Job] = []
+    with database.unscoped() as connection:
+        if ids is not None:
+            values["ids"] = [str(job) for job in ids]
+            return [_job(row) for row in connection.execute(_CLAIM_NAMED, values)]
+        for row in connection.execute(_CLAIM_EXPIRED, values):
+            if row.lease_losses > MAX_LEASE_LOSSES:
+                _give_up(connection, _job(row))
+            else:
+                taken.append(_job(row))
+        values["limit"] = limit - len(taken)
+        if values["limit"] > 0:
+            taken += [_job(row) for row in connection.execute(_CLAIM_QUEUED, values)]
+    return taken
+
+
+def _job(row: Row[Any]) -> Job:
+    scope = Scope(row.merchant_id, row.mode)
+    return Job(
+        row.id,
+        row.fence,
+        row.kind,
+        row.lane,
+        scope,
+        row.payment_id,
+        row.target_id,
+        row.endpoint_id,
+        row.arguments,
+        row.attempts,
+        row.created_at,
+    )
+
+
+def _give_up(connection: Connection, job: Job) -> None:
+    error = {"code": "worker_lost", "message": "every worker that took this job died; a person must look at it"}
+    finish(connection, job, "needs_review", error)
+
+
+_RENEW = sa.text(
+    "UPDATE jobs j SET lease_until = app_now() + make_interval(secs => :lease) "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS held(id, fence) "
+    "WHERE j.id = held.id AND j.fence = held.fence AND j.status = 'running' AND j.worker = :worker RETURNING j.id"
+)
+
+
+def renew(database: Database, worker: str, held: Sequence[tuple[UUID, int]], lease: float) -> set[UUID]:
+    """Push the lease of everything a worker holds in one statement; returns what is still its own."""
+    if not held:
+        return set()
+    values = {"ids": [str(job) for job, _ in held], "fences": [fence for _, fence in held]}
+    with database.unscoped() as connection:
+        found = connection.execute(_RENEW, {**values, "worker": worker, "lease": lease})
+        return set(found.scalars())
+
+
+_HOLDS = sa.text(
+    "SELECT 1 FROM jobs WHERE id = :id AND fence = :fence AND status = 'running' AND lease_until > app_now() FOR UPDATE"
+)
+
+
+def check_lease(connection: Connection, job: Job) -> None:
+    """Raises LeaseLost unless the job is still this worker's for the rest of the transaction."""
+    if connection.execute(_HOLDS, {"id": job.id, "fence": job.fence}).first() is None:
+        raise LeaseLost(str(job.id))
+
+
+_FINISH = sa.text(
+    "UPDATE jobs SET status = :status, error = CAST(:error AS jsonb), lease_until = NULL, worker = NULL, "
+    "finished_at = CASE WHEN :status = 'needs_review' THEN NULL ELSE app_now() END "
+    "WHERE id = :id AND fence = :fence AND status = 'running'"
+)
+_REQUEUE = sa.text(
+    "UPDATE jobs SET status = 'queued', error = CAST(:error AS jsonb), lease_until = NULL, worker = NULL, "
+    "run_after = app_now() + make_interval(secs => :delay) "
+    "WHERE id = :id AND fence = :fence AND status = 'running'"
+)
+
+
+def finish(connection: Connection, job: Job, status: str = "succeeded", error: Mapping[str, Any] | None = None) -> None:
+    """End a job: succeeded, failed or needs_review. Raises LeaseLost, so that the transaction rolls back."""
+    values = {"id": job.id, "fence": job.fence, "status": status, "error": _json(error)}
+    if connection.execute(_FINISH, values).rowcount != 1:
+        raise LeaseLost(str(job.id))
+
+
+def requeue(connection: Connection, job: Job, delay: float, error: Mapping[str, Any] | None = None) -> None:
+    """Put a job back, due again in `delay` seconds. Raises LeaseLost."""
+    values = {"id": job.id, "fence": job.fence, "delay": delay, "error": _json(error)}
+    if connection.execute(_REQUEUE, values).rowcount != 1:
+        raise LeaseLost(str(job.id))
+
+
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else json.dumps(dict(value))
+
+
+_CANCEL = sa.text(
+    "UPDATE jobs SET status = 'canceled', finished_at = app_now() "
+    "WHERE payment_id = :payment AND kind = 'create_payment' AND status = 'queued' RETURNING id"
+)
+
+
+def cancel_unsent(connection: Connection, payment_id: UUID) -> bool:
+    """Cancel the payment's waiting creation. The caller has made sure that nothing was ever sent."""
+    return connection.execute(_CANCEL, {"payment": payment_id}).first() is not None
+
+
+_DUE = sa.text(
+    "SELECT lane, id FROM jobs WHERE (status = 'queued' AND run_after <= app_now() - make_interval(secs => :age)) "
+    "OR (status = 'running' AND lease_until < app_now()) ORDER BY run_after LIMIT :limit"
+)
+
+
+def overdue(connection: Connection, age: float, limit: int) -> list[tuple[str, UUID]]:
+    """(lane, job) of what has been due for `age` seconds without being taken."""
+    return [(row.lane, row.id) for row in connection.execute(_DUE, {"age": age, "limit": limit})]

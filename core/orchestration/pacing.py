@@ -1,0 +1,124 @@
+"""Sends are spaced before a provider says 429: one shared schedule per account in Redis, a private one without it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from core.providers.base import Pacing
+
+#: Longest pause spent holding a thread; anything longer goes back to the queue.
+MAX_PAUSE = 2.0
+#: Sends that may go out together; the steady rate is lowered by it, so that no second holds more than the limit.
+_BURST = 3
+#: Without Redis each process paces alone; the share keeps a usual pair of workers under the limit together.
+_PRIVATE_SHARE = 0.5
+#: After Redis failed, seconds until it is asked again: a dead one must not cost every payment a time-out.
+_REST = 5.0
+
+# Generic cell rate: each key holds the time at which the schedule is free again, in Redis' own clock.
+_SCRIPT = """
+local t = redis.call('TIME')
+local now = t[1] + t[2] / 1000000
+local wait = 0
+for i = 1, #KEYS do
+  local free = tonumber(redis.call('GET', KEYS[i]) or '0')
+  local early = tonumber(ARGV[2 * i + 1])
+  wait = math.max(wait, math.max(free, now) - early - now)
+end
+if wait > tonumber(ARGV[1]) then return tostring(wait) end
+for i = 1, #KEYS do
+  local free = math.max(tonumber(redis.call('GET', KEYS[i]) or '0'), now)
+  redis.call('SET', KEYS[i], string.format('%.6f', free + tonumber(ARGV[2 * i])), 'EX', 60)
+end
+return tostring(wait)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One limit a send counts against: `interval` seconds a send, `early` seconds of burst."""
+
+    key: str
+    interval: float
+    early: float
+
+
+class Pacer(Protocol):
+    def pause(self, slots: list[Slot]) -> float:
+        """Seconds to wait before sending. Above MAX_PAUSE nothing was reserved: come back later."""
+
+
+def slots_for(account: str, mode: str, operation: str, pacing: Pacing, settings: Mapping[str, Any]) -> list[Slot]:
+    """The limits of one send; the account's own settings replace the published figures."""
+    own = settings.get("pacing", {})
+    published_total = pacing.total_test if mode == "test" else pacing.total_live
+    rates = {
+        f"tollgate:pace:{account}:{operation}": own.get("per_operation", pacing.per_operation),
+        f"tollgate:pace:{account}": own.get("total", published_total),
+    }
+    return [_slot(key, float(rate)) for key, rate in rates.items() if rate is not None]
+
+
+def _slot(key: str, rate: float) -> Slot:
+    steady = max(rate - _BURST, rate / 2)
+    return Slot(key, 1.0 / steady, (_BURST - 1) / steady)
+
+
+class PrivatePacer:
+    """The same schedule within one process."""
+
+    def __init__(self, share: float = 1.0) -> None:
+        self._free: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._share = share
+
+    def pause(self, slots: list[Slot]) -> float:
+        with self._lock:
+            now = time.monotonic()
+            waits = [max(self._free.get(slot.key, 0.0), now) - slot.early - now for slot in slots]
+            wait = max([0.0, *waits])
+            if wait > MAX_PAUSE:
+                return wait
+            for slot in slots:
+                free = max(self._free.get(slot.key, 0.0), now)
+                self._free[slot.key] = free + slot.interval / self._share
+            return wait
+
+
+class SharedPacer:
+    """One schedule over all workers in Redis; while it is away each process keeps its own."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = redis.Redis.from_url(
+            redis_url,
+            socket_timeout=0.2,
+            socket_connect_timeout=0.2,
+            max_connections=200,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._script = self._redis.register_script(_SCRIPT)
+        self._private = PrivatePacer(_PRIVATE_SHARE)
+        self._rest_until = 0.0
+
+    def pause(self, slots: list[Slot]) -> float:
+        if not slots:
+            return 0.0
+        if time.monotonic() < self._rest_until:
+            return self._private.pause(slots)
+        arguments: list[str] = [str(MAX_PAUSE)]
+        for slot in slots:
+            arguments += [f"{slot.interval:.6f}", f"{slot.early:.6f}"]
+        try:
+            answer = self._script(keys=[slot.key for slot in slots], args=arguments)
+        except redis.RedisError:
+            self._rest_until = time.monotonic() + _REST
+            return self._private.pause(slots)
+        return max(0.0, float(cast(bytes, answer)))

@@ -1,0 +1,119 @@
+"""What may be asked of a payment in its present state; called under the payment's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.domain.errors import CapabilityUnsupported, FieldError, RequestRefused, StateConflict
+from core.domain.statuses import OPEN_TRANSACTION
+from core.persistence.queries import payments as rows
+from core.persistence.tables import jobs
+from core.providers.base import Capabilities
+from core.providers.registry import PROVIDERS
+
+Row = Mapping[Any, Any]
+
+#: Refunds that have given, or may still give, money back.
+_ALIVE = frozenset({"processing", "requires_action", "succeeded"})
+_WAITING = ("queued", "running", "needs_review")
+_CLOSING = ("capture_payment", "cancel_payment")
+
+_WHY_NOT_CAPTURED: Mapping[str, str] = {
+    "processing": "the payment is not authorized yet; wait for its job",
+    "requires_action": "the customer has not finished yet",
+    "succeeded": "the payment is already captured",
+    "failed": "the payment failed",
+    "canceled": "the payment was canceled",
+}
+_WHY_NOT_CANCELED: Mapping[str, str] = {
+    "succeeded": "the payment succeeded; give the money back with a refund",
+    "failed": "the payment has already failed",
+    "canceled": "the payment is already canceled",
+}
+
+
+def capture(connection: Connection, payment: Row, amount: int | None) -> int:
+    """The amount to take, in minor units. Raises StateConflict, RequestRefused, CapabilityUnsupported."""
+    if payment["status"] != "authorized":
+        raise StateConflict(_WHY_NOT_CAPTURED[payment["status"]])
+    _refuse_second_closing(connection, payment)
+    chosen = payment["amount_authorized"] if amount is None else amount
+    if chosen > payment["amount_authorized"]:
+        message = f"must be at most {payment['amount_authorized']}, which is what is authorized"
+        raise RequestRefused("more than is authorized", code="amount_too_large", errors=[FieldError("amount", message)])
+    if chosen < payment["amount_authorized"] and not _capabilities(payment).partial_capture:
+        raise CapabilityUnsupported(f"{payment['provider']} captures the whole amount or nothing")
+    return int(chosen)
+
+
+def cancel(connection: Connection, payment: Row) -> None:
+    """Raises StateConflict, CapabilityUnsupported."""
+    refusal = _WHY_NOT_CANCELED.get(payment["status"])
+    if refusal is not None:
+        raise StateConflict(refusal)
+    _refuse_second_closing(connection, payment)
+    sent = rows.transactions_of(connection, payment["id"])
+    _refuse_unknown(sent)
+    if payment["status"] != "processing" and not _capabilities(payment).void:
+        raise CapabilityUnsupported(
+            f"{payment['provider']} cannot end a payment its customer has begun; it closes by itself at expires_at"
+        )
+
+
+def refund(connection: Connection, payment: Row, amount: int | None) -> int:
+    """The amount to give back, in minor units. Raises StateConflict, RequestRefused, CapabilityUnsupported."""
+    # Money that came late for a failed or canceled payment can be given back too: it was received.
+    base = payment["amount_captured"] or payment["amount_received"]
+    if base == 0:
+        raise StateConflict(f"nothing was taken for this payment; it is {payment['status']}", code="nothing_to_refund")
+    alive = sum(row["amount"] for row in rows.refunds_of(connection, payment["id"]) if row["status"] in _ALIVE)
+    left = base - alive - payment["amount_disputed"]
+    if left <= 0:
+        raise StateConflict("everything that was taken is already given back or disputed", code="nothing_to_refund")
+    chosen = left if amount is None else amount
+    if chosen > left:
+        message = f"must be at most {left}, which is what is left"
+        raise RequestRefused(
+            "more than is left to refund", code="amount_too_large", errors=[FieldError("amount", message)]
+        )
+    _check_refund_capability(payment, chosen, base, alive)
+    return int(chosen)
+
+
+def _check_refund_capability(payment: Row, chosen: int, base: int, alive: int) -> None:
+    can = _capabilities(payment)
+    if not can.refund:
+        raise CapabilityUnsupported(f"{payment['provider']} gives no refunds")
+    if chosen < base and not can.partial_refund:
+        raise CapabilityUnsupported(f"{payment['provider']} refunds the whole amount or nothing")
+    if alive and not can.multiple_refunds:
+        raise CapabilityUnsupported(f"{payment['provider']} refunds a payment once")
+
+
+def _capabilities(payment: Row) -> Capabilities:
+    return PROVIDERS[payment["provider"]].capabilities
+
+
+def _refuse_second_closing(connection: Connection, payment: Row) -> None:
+    query = (
+        sa.select(jobs.c.kind)
+        .where(jobs.c.payment_id == payment["id"], jobs.c.kind.in_(_CLOSING), jobs.c.status.in_(_WAITING))
+        .limit(1)
+    )
+    kind = connection.execute(query).scalar()
+    if kind is not None:
+        word = "capture" if kind == "capture_payment" else "cancellation"
+        raise StateConflict(f"a {word} of this payment is under way; wait for its job", code="operation_in_progress")
+
+
+def _refuse_unknown(sent: Sequence[Row]) -> None:
+    """Before anything new, an unresolved transaction is resolved (DESIGN.md promise 4)."""
+    if any(row["status"] == "unknown" for row in sent if row["status"] in OPEN_TRANSACTION):
+        raise StateConflict(
+            "the provider's answer to an earlier request is still unknown; it is being looked up",
+            code="outcome_unknown",
+        )

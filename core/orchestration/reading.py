@@ -1,0 +1,169 @@
+"""Reading: what merchants may see of their own rows, in the public form."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from core.domain import representations
+from core.domain.errors import NotFoundError
+from core.domain.identifiers import public_id
+from core.domain.statuses import FINAL_JOB
+from core.orchestration import intake
+from core.orchestration import timeline as words
+from core.orchestration.context import Core
+from core.persistence.database import Scope
+from core.persistence.queries import reading as rows
+from core.persistence.queries.reading import Page
+from core.persistence.queries.timeline import rows_about
+from core.persistence.tables import jobs, payments, refunds
+
+#: A waiting request asks first after this many seconds and then less and less often: most jobs end within half a
+#: second, and one that does not should not cost a query every moment.
+_FIRST_LOOK = 0.02
+_SLOWEST_LOOK = 0.25
+_SLOWING = 1.4
+
+#: Jobs a caller need not wait for any longer.
+SETTLED = FINAL_JOB | {"needs_review"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """`limit` 1 to 100; `after` is the last id of the page before; times are UTC and exclusive."""
+
+    limit: int = 20
+    after: UUID | None = None
+    status: str | None = None
+    currency: str | None = None
+    reference: str | None = None
+    provider: str | None = None
+    customer_id: UUID | None = None
+    payment_id: UUID | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def page(self) -> Page:
+        names = ("status", "currency", "reference", "provider", "customer_id", "payment_id")
+        equals = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return Page(self.limit, self.after, equals, self.created_after, self.created_before)
+
+
+def missing(kind: str) -> NotFoundError:
+    """The one answer for an id that is unknown, malformed, of another kind, merchant or mode."""
+    return NotFoundError(f"there is no such {kind.replace('_', ' ')}")
+
+
+def _found(connection: Connection, table: sa.Table, scope: Scope, kind: str, row_id: UUID) -> RowMapping:
+    row = rows.find(connection, table, scope, row_id)
+    if row is None:
+        raise missing(kind)
+    return row
+
+
+def _payment_body(core: Core, connection: Connection, row: RowMapping) -> dict[str, Any]:
+    return representations.payment(row, intake.next_action(core, connection, row))
+
+
+def get_payment(core: Core, scope: Scope, payment_id: UUID) -> dict[str, Any]:
+    """Raises NotFoundError."""
+    with core.database.scoped(scope) as connection:
+        return _payment_body(core, connection, _found(connection, payments, scope, "payment", payment_id))
+
+
+def get_refund(core: Core, scope: Scope, refund_id: UUID) -> dict[str, Any]:
+    """Raises NotFoundError."""
+    with core.database.scoped(scope) as connection:
+        return representations.refund(_found(connection, refunds, scope, "refund", refund_id))
+
+
+def listing(found: Sequence[RowMapping], limit: int, kind: str, show: Callable[[RowMapping], Any]) -> dict[str, Any]:
+    """A page from up to `limit` + 1 rows: {"data", "has_more", "next"}; `next` goes into the next `after`."""
+    shown = found[:limit]
+    more = len(found) > limit
+    following = public_id(kind, shown[-1]["id"]) if more else None
+    return {"data": [show(row) for row in shown], "has_more": more, "next": following}
+
+
+def list_payments(core: Core, scope: Scope, filters: Filters) -> dict[str, Any]:
+    with core.database.scoped(scope) as connection:
+        found = rows.payments_page(connection, scope, filters.page())
+        return listing(found, filters.limit, "payment", lambda row: _payment_body(core, connection, row))
+
+
+def list_refunds(core: Core, scope: Scope, filters: Filters) -> dict[str, Any]:
+    """With `payment_id`, raises NotFoundError when there is no such payment."""
+    with core.database.scoped(scope) as connection:
+        if filters.payment_id is not None:
+            _found(connection, payments, scope, "payment", filters.payment_id)
+        found = rows.refunds_page(connection, scope, filters.page())
+        return listing(found, filters.limit, "refund", representations.refund)
+
+
+def _result(core: Core, connection: Connection, scope: Scope, job: RowMapping) -> dict[str, Any]:
+    """The payment and, for a refund's job, the refund as they are now."""
+    result: dict[str, Any] = {}
+    if job["payment_id"] is not None:
+        payment = rows.find(connection, payments, scope, job["payment_id"])
+        result["payment"] = None if payment is None else _payment_body(core, connection, payment)
+    if job["kind"] == "refund_payment" and job["target_id"] is not None:
+        refund = rows.find(connection, refunds, scope, job["target_id"])
+        result["refund"] = None if refund is None else representations.refund(refund)
+    return result
+
+
+def get_job(core: Core, scope: Scope, job_id: UUID) -> dict[str, Any]:
+    """The job with its `result`, null until it has ended or waits for a person. Raises NotFoundError."""
+    with core.database.scoped(scope) as connection:
+        row = _found(connection, jobs, scope, "job", job_id)
+        ended = row["status"] in SETTLED
+        return {**representations.job(row), "result": _result(core, connection, scope, row) if ended else None}
+
+
+def get_outcome(core: Core, scope: Scope, job_id: UUID) -> dict[str, Any]:
+    """{"job", "payment"} and for a refund {"refund"}, as they are now. Raises NotFoundError."""
+    with core.database.scoped(scope) as connection:
+        row = _found(connection, jobs, scope, "job", job_id)
+        return {"job": representations.job(row), **_result(core, connection, scope, row)}
+
+
+def wait_until_settled(core: Core, scope: Scope, job_id: UUID, seconds: float) -> bool:
+    """Look again and again, holding no connection in between. False when the time is over.
+
+    Raises NotFoundError.
+    """
+    deadline = time.monotonic() + seconds
+    pause = _FIRST_LOOK
+    while True:
+        with core.database.scoped(scope) as connection:
+            status = rows.job_status(connection, scope, job_id)
+        if status is None:
+            raise missing("job")
+        if status in SETTLED:
+            return True
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(pause, left))
+        pause = min(pause * _SLOWING, _SLOWEST_LOOK)
+
+
+def wait_for_job(core: Core, scope: Scope, job_id: UUID, seconds: float) -> dict[str, Any]:
+    """The job as `get_job` shows it, once it is settled or `seconds` are over. Raises NotFoundError."""
+    wait_until_settled(core, scope, job_id, seconds)
+    return get_job(core, scope, job_id)
+
+
+def timeline(core: Core, scope: Scope, payment_id: UUID) -> dict[str, Any]:
+    """{"payment", "data": [{at, kind, summary, details}]} in order of time. Raises NotFoundError."""
+    with core.database.scoped(scope) as connection:
+        row = _found(connection, payments, scope, "payment", payment_id)
+        found: Mapping[str, Sequence[RowMapping]] = rows_about(connection, scope, payment_id)
+        return {"payment": public_id("payment", payment_id), "data": words.tell(row, found)}

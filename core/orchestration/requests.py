@@ -1,0 +1,160 @@
+"""From rows to the request a provider is sent; stored sealed, so that exactly the same can be sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.engine import Connection
+
+from core.domain.identifiers import public_id
+from core.orchestration.context import Core
+from core.persistence.database import Scope
+from core.persistence.queries import payments as rows
+from core.persistence.vault import Place
+from core.providers.base import (
+    CaptureRequest,
+    LookUpRequest,
+    Operation,
+    Person,
+    RefundRequest,
+    Request,
+    StartRequest,
+    VoidRequest,
+    dump_request,
+    load_request,
+    operation_of,
+)
+
+Row = Mapping[Any, Any]
+
+
+def provider_key(payment_id: UUID, kind: str, number: int) -> str:
+    """Derived from payment, operation and number: the same send always carries the same key."""
+    return f"{public_id('payment', payment_id)}-{kind}-{number}"
+
+
+def start_request(
+    core: Core, connection: Connection, scope: Scope, payment: Row, transaction_id: UUID, number: int
+) -> StartRequest:
+    kind = "authorize" if payment["capture"] == "manual" else "charge"
+    return StartRequest(
+        payment_id=public_id("payment", payment["id"]),
+        transaction_id=public_id("transaction", transaction_id),
+        provider_key=provider_key(payment["id"], kind, number),
+        kind="authorize" if payment["capture"] == "manual" else "charge",
+        amount=payment["amount"],
+        currency=payment["currency"],
+        method="redirect" if payment["method"] == "redirect" else "token",
+        token=_token(core, connection, scope, payment),
+        person=_person(core, connection, scope, payment["customer_id"]),
+        return_url=payment["return_url"],
+        description=payment["description"],
+        reference=payment["reference"],
+        metadata=payment["metadata"],
+    )
+
+
+def _token(core: Core, connection: Connection, scope: Scope, payment: Row) -> str | None:
+    if payment["method_sealed"] is None:
+        return None
+    place = Place("payments", "method_sealed", payment["id"])
+    opened = core.vault.merchant_key(connection, scope).open_json(place, payment["method_sealed"])
+    return str(opened["token"])
+
+
+def _person(core: Core, connection: Connection, scope: Scope, customer_id: UUID | None) -> Person:
+    """Nobody, when the payment names no one or the person was erased."""
+    customer = rows.find_customer(connection, customer_id) if customer_id is not None else None
+    if customer is None or customer["sealed"] is None:
+        return Person()
+    key = core.vault.customer_key(connection, scope, customer["id"])
+    if key is None:
+        return Person()
+    return Person(**key.open_json(Place("customers", "sealed", customer["id"]), customer["sealed"]))
+
+
+def capture_request(payment: Row, start: Row, transaction_id: UUID, number: int, amount: int) -> CaptureRequest:
+    return CaptureRequest(
+        payment_id=public_id("payment", payment["id"]),
+        transaction_id=public_id("transaction", transaction_id),
+        provider_key=provider_key(payment["id"], "capture", number),
+        provider_id=start["provider_id"],
+        amount=amount,
+        currency=payment["currency"],
+        start_extra=_start_extra(start),
+    )
+
+
+def void_request(payment: Row, start: Row, transaction_id: UUID, number: int) -> VoidRequest:
+    return VoidRequest(
+        payment_id=public_id("payment", payment["id"]),
+        transaction_id=public_id("transaction", transaction_id),
+        provider_key=provider_key(payment["id"], "void", number),
+        provider_id=start["provider_id"],
+        amount=start["amount"],
+        currency=payment["currency"],
+        start_extra=_start_extra(start),
+    )
+
+
+def refund_request(payment: Row, start: Row, refund: Row, transaction_id: UUID, number: int) -> RefundRequest:
+    return RefundRequest(
+        payment_id=public_id("payment", payment["id"]),
+        refund_id=public_id("refund", refund["id"]),
+        transaction_id=public_id("transaction", transaction_id),
+        provider_key=provider_key(payment["id"], "refund", number),
+        provider_id=start["provider_id"],
+        provider_charge_id=start["provider_charge_id"],
+        amount=refund["amount"],
+        currency=refund["currency"],
+        reason=refund["reason"],
+        start_extra=_start_extra(start),
+    )
+
+
+def _start_extra(start: Row) -> dict[str, str]:
+    extra = {name: str(value) for name, value in start["extra"].items()}
+    if start["provider_charge_id"]:
+        extra["provider_charge_id"] = start["provider_charge_id"]
+    return extra
+
+
+def seal(core: Core, connection: Connection, scope: Scope, transaction_id: UUID, request: Request) -> bytes:
+    place = Place("transactions", "request_sealed", transaction_id)
+    return core.vault.merchant_key(connection, scope).seal_json(place, dump_request(request))
+
+
+def stored(core: Core, connection: Connection, scope: Scope, transaction: Row) -> Request:
+    """The request as it was first sent."""
+    place = Place("transactions", "request_sealed", transaction["id"])
+    return load_request(core.vault.merchant_key(connection, scope).open_json(place, transaction["request_sealed"]))
+
+
+def look_up_request(core: Core, connection: Connection, scope: Scope, transaction: Row) -> LookUpRequest:
+    request = stored(core, connection, scope, transaction)
+    return LookUpRequest(
+        operation=operation_of(request),
+        request=request,
+        provider_id=transaction["provider_id"],
+        provider_charge_id=transaction["provider_charge_id"],
+        extra=transaction["extra"],
+        first_sent_at=transaction["first_sent_at"],
+        last_sent_at=transaction["last_sent_at"],
+    )
+
+
+def hold_look_up(payment: Row, start: Row) -> LookUpRequest:
+    """Ask what became of a hold nobody of us has captured or released."""
+    request = capture_request(payment, start, start["id"], 0, start["amount"])
+    operation: Operation = "capture"
+    return LookUpRequest(
+        operation=operation,
+        request=request,
+        provider_id=start["provider_id"],
+        provider_charge_id=start["provider_charge_id"],
+        extra=start["extra"],
+        first_sent_at=start["first_sent_at"],
+        last_sent_at=start["last_sent_at"],
+    )

@@ -1,0 +1,144 @@
+"""Resolve: ask the provider about everything of one payment that is still open, and close what was abandoned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.engine import Connection
+
+from core.domain.outcomes import Canceled, LookUp, NotExecuted, NotFound, Succeeded, Unknown
+from core.domain.statuses import OPEN_TRANSACTION
+from core.orchestration import jobs, provider_manager, requests, status_manager
+from core.orchestration.context import Cause, Core
+from core.orchestration.jobs import Job
+from core.persistence.database import present
+from core.persistence.queries import payments as rows
+from core.persistence.tables import payments
+from core.providers.base import LookUpRequest
+
+Row = Mapping[Any, Any]
+
+#: Seconds a provider call may still be under way: its own answer is awaited before anybody asks.
+_IN_FLIGHT = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One look-up about one transaction; `hold` asks what became of an authorization."""
+
+    account: provider_manager.OpenedAccount
+    transaction_id: UUID
+    look_up: LookUpRequest
+    hold: bool
+
+
+def sync_payment(core: Core, job: Job) -> None:
+    """Ask about every open transaction, the hold of an authorized payment, and a watched closed redirect."""
+    questions = _prepare(core, job)
+    for question in questions:
+        result = question.account.provider.look_up(question.look_up)
+        with core.transaction(job.scope) as connection:
+            _apply(core, connection, job, question, result)
+    with core.transaction(job.scope) as connection:
+        _plan_next(core, connection, job)
+        jobs.finish(connection, job)
+
+
+def expire_payment(core: Core, job: Job) -> None:
+    """A redirect past its time: read it back, tell the provider where it can be told, and close it."""
+    answers = []
+    for question in _prepare(core, job):
+        result = question.account.provider.look_up(question.look_up)
+        answers.append(result)
+        with core.transaction(job.scope) as connection:
+            _apply(core, connection, job, question, result)
+    with core.transaction(job.scope) as connection:
+        _close(core, connection, job, answers)
+
+
+def _prepare(core: Core, job: Job) -> list[Question]:
+    with core.transaction(job.scope) as connection:
+        payment = rows.find_payment(connection, job.payment)
+        sent = rows.transactions_of(connection, job.payment)
+        asked = [row for row in sent if _is_open(connection, row)]
+        questions = [_question(core, connection, job, row) for row in asked]
+        begun = rows.latest_start(sent)
+        if begun is not None and begun not in asked:
+            if payment["status"] == "authorized" and begun["provider_id"] is not None:
+                questions.append(_hold_question(core, connection, job, payment, begun))
+            elif payment["watch_until"] is not None and begun["status"] == "canceled":
+                questions.append(_question(core, connection, job, begun))
+        return questions
+
+
+def _is_open(connection: Connection, row: Row) -> bool:
+    if row["status"] not in OPEN_TRANSACTION:
+        return False
+    in_flight = row["status"] == "sent" and present(connection) - row["last_sent_at"] < timedelta(seconds=_IN_FLIGHT)
+    return not in_flight
+
+
+def _question(core: Core, connection: Connection, job: Job, row: Row) -> Question:
+    account = provider_manager.open_account(core, connection, job.scope, row["provider_account_id"])
+    return Question(account, row["id"], requests.look_up_request(core, connection, job.scope, row), False)
+
+
+def _hold_question(core: Core, connection: Connection, job: Job, payment: Row, begun: Row) -> Question:
+    account = provider_manager.open_account(core, connection, job.scope, begun["provider_account_id"])
+    return Question(account, begun["id"], requests.hold_look_up(payment, begun), True)
+
+
+def _apply(core: Core, connection: Connection, job: Job, question: Question, result: LookUp) -> None:
+    if isinstance(result, NotFound | Unknown | NotExecuted):
+        return  # nothing learned; the transaction's own job counts what was not found
+    payment = rows.lock_payment(connection, job.payment)
+    transaction = rows.lock_transaction(connection, question.transaction_id)
+    cause = Cause("look_up", "worker", job.arguments.get("request_id"), f"job {job.id}")
+    if not question.hold:
+        status_manager.apply(core, connection, payment, transaction, result, cause)
+    elif isinstance(result, Succeeded):
+        taken = result.facts.amount_captured
+        status_manager.apply_without_transaction(core, connection, payment, "capture", taken, cause)
+    elif isinstance(result, Canceled):
+        status_manager.apply_without_transaction(core, connection, payment, "void", None, cause)
+
+
+def _plan_next(core: Core, connection: Connection, job: Job) -> None:
+    """Ask again later while anything is open, less and less often."""
+    payment = rows.lock_payment(connection, job.payment)
+    sent = rows.transactions_of(connection, job.payment)
+    now = present(connection)
+    is_open = any(row["status"] in OPEN_TRANSACTION for row in sent) or payment["status"] == "authorized"
+    watched = payment["watch_until"] is not None and payment["watch_until"] > now
+    delays = core.settings.sync_delays
+    values: dict[str, Any] = {"next_sync_at": None}
+    if is_open:
+        count = min(payment["sync_count"] + 1, len(delays) - 1)
+        values = {"next_sync_at": now + timedelta(seconds=delays[count]), "sync_count": count}
+    elif watched:
+        values = {"next_sync_at": now + timedelta(seconds=delays[-1])}
+    connection.execute(payments.update().where(payments.c.id == payment["id"]).values(**values))
+
+
+def _close(core: Core, connection: Connection, job: Job, answers: list[LookUp]) -> None:
+    payment = rows.lock_payment(connection, job.payment)
+    begun = rows.latest_start(rows.transactions_of(connection, job.payment))
+    if payment["status"] != "requires_action" or begun is None:
+        jobs.finish(connection, job)
+        return
+    if not answers or isinstance(answers[0], Unknown | NotExecuted):
+        delays = core.settings.lookup_delays
+        delay = delays[min(job.attempts, len(delays) - 1)]
+        jobs.requeue(connection, job, delay, {"code": "outcome_unknown", "message": "the provider did not answer"})
+        return
+    account = provider_manager.open_account(core, connection, job.scope, begun["provider_account_id"])
+    if account.provider.capabilities.void and begun["provider_id"] is not None:
+        jobs.enqueue(connection, job.scope, "cancel_payment", payment_id=payment["id"], arguments={"actor": "clock"})
+    else:
+        cause = Cause("clock", "worker", None, f"job {job.id}")
+        status_manager.close_abandoned(core, connection, payment, begun, cause)
+    jobs.finish(connection, job)

@@ -1,0 +1,133 @@
+"""Payment Router: which provider accounts could carry a payment, in what order, and why the others cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.domain.errors import CapabilityUnsupported, FieldError, RequestRefused
+from core.domain.identifiers import public_id
+from core.persistence.tables import provider_accounts
+from core.providers.base import Capabilities
+from core.providers.registry import PROVIDERS
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the router needs to know of a payment."""
+
+    amount: int
+    currency: str
+    method: str
+    capture: str
+    provider_pin: str | None
+    has_email: bool
+    has_return_url: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One account and, if it cannot carry the payment, the reasons in words a person can act on."""
+
+    account_id: UUID
+    provider: str
+    name: str
+    reasons: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "account": public_id("provider_account", self.account_id),
+            "provider": self.provider,
+            "eligible": not self.reasons,
+            "reasons": list(self.reasons),
+        }
+
+
+def reasons_against(capabilities: Capabilities, wish: Wish) -> tuple[str, ...]:
+    """Every declared reason why a provider cannot carry the payment; empty means it can."""
+    found = []
+    limit = capabilities.currencies.get(wish.currency)
+    if wish.method not in capabilities.methods:
+        found.append(f"does not take payment method {wish.method}")
+    if limit is None:
+        found.append(f"does not take {wish.currency}")
+    elif wish.amount < limit.minimum:
+        found.append(f"takes at least {limit.minimum} {wish.currency} (minor units)")
+    elif wish.amount > limit.maximum:
+        found.append(f"takes at most {limit.maximum} {wish.currency} (minor units)")
+    if wish.capture == "manual" and wish.method not in capabilities.manual_capture_methods:
+        found.append("cannot authorize first and capture later")
+    if wish.method in capabilities.customer_email_for and not wish.has_email:
+        found.append("needs customer.email")
+    if wish.method in capabilities.return_url_for and not wish.has_return_url:
+        found.append("needs return_url")
+    return tuple(found)
+
+
+_ACCOUNTS = (
+    sa.select(
+        provider_accounts.c.id,
+        provider_accounts.c.provider,
+        provider_accounts.c.name,
+        provider_accounts.c.status,
+    )
+    # Not left to row-level security alone: the worker's wall is open until a scope is set.
+    .where(
+        provider_accounts.c.merchant_id == sa.bindparam("merchant"),
+        provider_accounts.c.mode == sa.bindparam("mode"),
+    )
+    .order_by(provider_accounts.c.priority, provider_accounts.c.id)
+)
+
+
+def candidates(connection: Connection, merchant_id: UUID, mode: str, wish: Wish) -> list[Candidate]:
+    """Every account of the merchant and mode in order of priority, with what speaks against it."""
+    found = []
+    for row in connection.execute(_ACCOUNTS, {"merchant": merchant_id, "mode": mode}):
+        if wish.provider_pin is not None and row.provider != wish.provider_pin:
+            reasons: tuple[str, ...] = (f"the request asks for {wish.provider_pin}",)
+        elif row.status != "enabled":
+            reasons = (f"the account is {row.status}",)
+        else:
+            reasons = reasons_against(PROVIDERS[row.provider].capabilities, wish)
+        found.append(Candidate(row.id, row.provider, row.name, reasons))
+    return found
+
+
+def eligible(found: Sequence[Candidate], used: frozenset[UUID] = frozenset()) -> list[Candidate]:
+    return [one for one in found if not one.reasons and one.account_id not in used]
+
+
+def require_eligible(found: Sequence[Candidate], wish: Wish) -> None:
+    """Refuse a payment nobody could carry before anything is stored (422 with the reason per account)."""
+    if eligible(found):
+        return
+    relevant = [one for one in found if wish.provider_pin in (None, one.provider)]
+    if not relevant:
+        who = wish.provider_pin or "any provider"
+        raise RequestRefused(
+            f"no account at {who} is set up for this merchant and mode; add one with `tollgate accounts add`",
+            code="no_provider_account",
+        )
+    errors = [FieldError(_field(reason), f"{one.provider}: {reason}") for one in relevant for reason in one.reasons]
+    raise CapabilityUnsupported("no provider account can carry this payment", errors=errors)
+
+
+#: Which field of the request a reason speaks about, by its first words.
+_FIELDS = (
+    ("does not take payment method", "payment_method"),
+    ("does not take", "currency"),
+    ("takes at", "amount"),
+    ("cannot authorize", "capture"),
+    ("needs customer.email", "customer.email"),
+    ("needs return_url", "return_url"),
+)
+
+
+def _field(reason: str) -> str:
+    return next((field for words, field in _FIELDS if reason.startswith(words)), "provider")

@@ -1,0 +1,271 @@
+"""Settle: join an outcome with all sends of its transaction, and end, repeat or hand over the job.
+
+One transaction, under the payment's lock; what is written holds only if the job's fence still does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from core.domain.outcomes import (
+    FAILOVER,
+    ActionRequired,
+    Declined,
+    Elsewhere,
+    LookUp,
+    NotExecuted,
+    NotExecutedReason,
+    NotFound,
+    Outcome,
+    Retry,
+    Unknown,
+    failover_key,
+)
+from core.domain.statuses import may_step
+from core.orchestration import announce, jobs, pacing, provider_manager, router, status_manager
+from core.orchestration.context import Cause, Core
+from core.orchestration.jobs import Job
+from core.orchestration.steps import Ask, Send, Step
+from core.persistence.database import present
+from core.persistence.queries import payments as rows
+from core.persistence.queries.findings import open_finding
+from core.persistence.tables import transactions
+from core.providers.base import Capabilities
+
+Row = Mapping[Any, Any]
+
+#: What NotExecuted's detail says when our own pacing kept the request back.
+PACED = "paced"
+#: The evidence of a look-up that was kept back: it says nothing about the transaction.
+PACED_LOOK_UP = {"look_up": PACED}
+
+
+def settle(core: Core, connection: Connection, job: Job, step: Step, result: LookUp) -> Step | None:
+    """Write what came of a step. Returns the next step when the job goes on at once. Raises LeaseLost."""
+    payment = rows.lock_payment(connection, job.payment)
+    transaction = rows.lock_transaction(connection, step.transaction_id)
+    jobs.check_lease(connection, job)
+    if isinstance(result, Unknown) and result.evidence == PACED_LOOK_UP:
+        jobs.requeue(connection, job, pacing.MAX_PAUSE)
+        return None
+    if isinstance(result, NotFound) and isinstance(step, Ask):
+        return _not_found(core, connection, job, step, transaction)
+    if isinstance(step, Send) and isinstance(result, NotExecuted):
+        return _not_executed(core, connection, job, step, payment, transaction, result)
+    if isinstance(result, Unknown | NotExecuted | NotFound):
+        return _unknown(core, connection, job, step, payment, transaction, result)
+    if _never_delivered(payment, transaction, result):
+        return _deliver_anew(core, connection, job, payment, transaction)
+    return _answered(core, connection, job, step, payment, transaction, result)
+
+
+def _answered(
+    core: Core, connection: Connection, job: Job, step: Step, payment: Row, transaction: Row, result: Outcome
+) -> Step | None:
+    """The provider said what is; the job's work is done."""
+    request_id = job.arguments.get("request_id")
+    cause = Cause("look_up" if isinstance(step, Ask) else "answer", "worker", request_id, f"job {job.id}")
+    applied = status_manager.apply(core, connection, payment, transaction, result, cause)
+    if applied.review is not None:
+        jobs.finish(connection, job, "needs_review", {"code": "contradiction", "message": applied.review})
+        return None
+    if transaction["kind"] == "void" and applied.payment["status"] == "canceled":
+        announce.close_start(core, connection, applied.payment, cause)
+    refused = transaction["kind"] == "void" and isinstance(result, Declined)
+    if refused and isinstance(result, Declined):
+        jobs.finish(connection, job, "failed", {"code": result.decline.code, "message": result.decline.message})
+    else:
+        jobs.finish(connection, job)
+    return None
+
+
+def _not_executed(
+    core: Core,
+    connection: Connection,
+    job: Job,
+    step: Send,
+    payment: Row,
+    transaction: Row,
+    result: NotExecuted,
+) -> Step | None:
+    if step.was_ambiguous:
+        if result.detail == PACED:
+            jobs.requeue(connection, job, result.retry_after or 1.0)
+            return None
+        # This send never arrived; an earlier one may have. Only a look-up can prove it did not.
+        evidence = {"reason": result.reason.value, "detail": "an earlier send may have arrived"}
+        return _unknown(core, connection, job, step, payment, transaction, Unknown(evidence))
+    if result.reason is NotExecutedReason.MISCONFIGURED:
+        cause = announce.cause_of(job)
+        provider_manager.suspend(core, connection, job.scope, step.account.account_id, result.detail, cause)
+    if result.detail == PACED:
+        _keep(connection, transaction, result)
+        jobs.requeue(connection, job, result.retry_after or 1.0)
+        return None
+    permitted = FAILOVER[failover_key(result)]
+    if permitted.elsewhere is not Elsewhere.NO and _others(connection, job, payment, transaction, permitted.elsewhere):
+        cause = announce.cause_of(job)
+        status_manager.apply(core, connection, payment, transaction, result, cause, keep_payment=True)
+        jobs.requeue(connection, job, 0.0, _error(result))
+        return None
+    delays = core.settings.retry_delays
+    if permitted.retry is Retry.SAME_KEY and transaction["send_count"] <= len(delays):
+        _keep(connection, transaction, result)
+        delay = max(delays[transaction["send_count"] - 1], result.retry_after or 0.0)
+        jobs.requeue(connection, job, delay, _error(result))
+        return None
+    return _given_up(core, connection, job, payment, transaction, result)
+
+
+def _given_up(
+    core: Core, connection: Connection, job: Job, payment: Row, transaction: Row, result: NotExecuted
+) -> Step | None:
+    """Proof that nothing happened, and no try left. A failed payment is an answer; a capture not made is not."""
+    applied = status_manager.apply(core, connection, payment, transaction, result, announce.cause_of(job))
+    unchanged = transaction["kind"] in ("capture", "void") and applied.payment["status"] == payment["status"]
+    jobs.finish(connection, job, "failed" if unchanged else "succeeded", _error(result) if unchanged else None)
+    return None
+
+
+def _others(connection: Connection, job: Job, payment: Row, transaction: Row, elsewhere: Elsewhere) -> bool:
+    """Is there another account? Only a redirect can cross: a token belongs to the account that made it."""
+    if payment["method"] != "redirect" or not status_manager.is_start(transaction):
+        return False
+    starts = [row for row in rows.transactions_of(connection, payment["id"]) if status_manager.is_start(row)]
+    if elsewhere is Elsewhere.ONCE and len(starts) > 1:
+        return False
+    used = announce.used_accounts(starts) | {transaction["provider_account_id"]}
+    wish = announce.wish_of(payment)
+    found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish)
+    return bool(router.eligible(found, used))
+
+
+def _keep(connection: Connection, transaction: Row, result: NotExecuted) -> None:
+    """The transaction stays open between sends, unambiguous: everything sent so far provably never arrived."""
+    values = {"ambiguous": False, "evidence": {"reason": result.reason.value, "detail": result.detail}}
+    connection.execute(transactions.update().where(transactions.c.id == transaction["id"]).values(**values))
+
+
+def _unknown(
+    core: Core,
+    connection: Connection,
+    job: Job,
+    step: Step,
+    payment: Row,
+    transaction: Row,
+    result: Unknown | NotExecuted | NotFound,
+) -> Step | None:
+    """Neither yes nor no: look up later, and hand it to a person when that goes on too long."""
+    evidence = result if isinstance(result, Unknown) else Unknown({"look_up": type(result).__name__})
+    if may_step("transaction", transaction["status"], "unknown") or transaction["status"] == "unknown":
+        status_manager.apply(core, connection, payment, transaction, evidence, announce.cause_of(job))
+    _look_later(core, connection, job, step.account.provider.capabilities, transaction, counted=isinstance(step, Ask))
+    return None
+
+
+def _look_later(
+    core: Core, connection: Connection, job: Job, capabilities: Capabilities, transaction: Row, *, counted: bool
+) -> None:
+    count = transaction["lookup_count"] + (1 if counted else 0)
+    connection.execute(transactions.update().where(transactions.c.id == transaction["id"]).values(lookup_count=count))
+    open_for = present(connection) - transaction["first_sent_at"]
+    if open_for > timedelta(seconds=capabilities.unknown_review_seconds):
+        _review(connection, job, transaction, "outcome_unknown", "no look-up has found out what happened")
+        return
+    delays = core.settings.lookup_delays
+    error = {"code": "outcome_unknown", "message": "the provider's answer is not known yet; it is being looked up"}
+    jobs.requeue(connection, job, delays[min(count, len(delays) - 1)], error)
+
+
+def _not_found(core: Core, connection: Connection, job: Job, step: Ask, transaction: Row) -> Step | None:
+    """Promise 4: "not found" counts only late enough, and for some providers only the second time."""
+    capabilities = step.account.provider.capabilities
+    now = present(connection)
+    window = capabilities.resend_window_seconds
+    if window is not None and now - transaction["first_sent_at"] < timedelta(seconds=window):
+        # The same key replays if the first send did arrive, so sending again is itself the look-up.
+        return announce.announce_again(core, connection, job, transaction)
+    spacing = _spacing(core, transaction)
+    if not _counts(core, transaction, now, spacing):
+        jobs.requeue(connection, job, _wait(core, transaction, now, spacing), _LOOKING)
+        return None
+    count = transaction["not_found_count"] + 1
+    values: dict[str, Any] = {"not_found_count": count, "not_found_at": now}
+    proven = count >= capabilities.not_found_lookups
+    values["ambiguous"] = not proven
+    connection.execute(transactions.update().where(transactions.c.id == transaction["id"]).values(**values))
+    if not proven:
+        jobs.requeue(connection, job, spacing, _LOOKING)
+        return None
+    if transaction["kind"] == "refund" and window is None:
+        _review(
+            connection, job, transaction, "refund_unconfirmed", "absent from the provider's list twice; not sent again"
+        )
+        return None
+    return announce.announce_again(core, connection, job, {**transaction, "ambiguous": False})
+
+
+_LOOKING = {"code": "outcome_unknown", "message": "not found at the provider yet; it is asked again"}
+
+
+def _spacing(core: Core, transaction: Row) -> float:
+    settings = core.settings
+    return settings.refund_absent_spacing if transaction["kind"] == "refund" else settings.not_found_spacing
+
+
+def _counts(core: Core, transaction: Row, now: datetime, spacing: float) -> bool:
+    if now < transaction["last_sent_at"] + timedelta(seconds=core.settings.not_found_after):
+        return False
+    last: datetime | None = transaction["not_found_at"]
+    return last is None or now >= last + timedelta(seconds=spacing)
+
+
+def _wait(core: Core, transaction: Row, now: datetime, spacing: float) -> float:
+    due = [transaction["last_sent_at"] + timedelta(seconds=core.settings.not_found_after)]
+    if transaction["not_found_at"] is not None:
+        due.append(transaction["not_found_at"] + timedelta(seconds=spacing))
+    seconds: float = (max(due) - now).total_seconds()
+    return max(0.1, seconds)
+
+
+def _never_delivered(payment: Row, transaction: Row, result: LookUp) -> bool:
+    """A page exists at the provider whose address was lost with the answer: nobody can ever pay on it."""
+    return (
+        isinstance(result, ActionRequired)
+        and result.next_action is None
+        and status_manager.is_start(transaction)
+        and transaction["status"] in ("sent", "unknown")
+        and payment["next_action_sealed"] is None
+    )
+
+
+def _deliver_anew(core: Core, connection: Connection, job: Job, payment: Row, transaction: Row) -> Step | None:
+    lost = NotExecuted(NotExecutedReason.NOT_FOUND, announce.NEVER_DELIVERED)
+    cause = Cause("look_up", "worker", job.arguments.get("request_id"), f"job {job.id}")
+    status_manager.apply(core, connection, payment, transaction, lost, cause, keep_payment=True)
+    jobs.requeue(connection, job, 0.0)
+    return None
+
+
+def _review(connection: Connection, job: Job, transaction: Row, kind: str, why: str) -> None:
+    """A person decides; the evidence is on the transaction."""
+    details = {"why": why, "provider": transaction["provider"], "evidence": transaction["evidence"]}
+    open_finding(
+        connection,
+        job.scope,
+        kind,
+        str(transaction["id"]),
+        details,
+        payment_id=transaction["payment_id"],
+        transaction_id=transaction["id"],
+        job_id=job.id,
+    )
+    jobs.finish(connection, job, "needs_review", {"code": kind, "message": why})
+
+
+def _error(result: NotExecuted) -> dict[str, Any]:
+    return {"code": f"not_executed_{result.reason.value}", "message": result.detail, "param": result.param}

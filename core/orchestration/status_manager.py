@@ -1,0 +1,355 @@
+"""Status Manager: the one place that writes a status of a payment, transaction, refund or dispute.
+
+Every step is checked against the literal tables of `core/domain/statuses.py` and leaves, in the same commit, an
+audit record and, for what merchants see, an event with its deliveries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from core.audit import log
+from core.domain import representations
+from core.domain.identifiers import new_id
+from core.domain.outcomes import Facts, NextAction, Outcome
+from core.domain.statuses import CHARGE_KINDS, FINAL_PAYMENT, check_step
+from core.orchestration import jobs, settlement
+from core.orchestration.context import Cause, Core
+from core.persistence.database import Scope, present
+from core.persistence.queries import events
+from core.persistence.queries import payments as rows
+from core.persistence.queries.findings import open_finding
+from core.persistence.tables import payments, refunds, transactions
+from core.persistence.vault import Place
+from core.providers.base import News
+
+Row = Mapping[Any, Any]
+
+_TABLES = {"payment": payments, "transaction": transactions, "refund": refunds}
+_SUMS = "amount_authorized amount_captured amount_received amount_refunded amount_disputed refund_reserved sync_count"
+_NEW_PAYMENT: Mapping[str, int] = {**dict.fromkeys(_SUMS.split(), 0), "event_sequence": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of an outcome: the rows as they are now, and whether a person has to look."""
+
+    payment: Row
+    transaction: Row
+    stale: bool = False
+    review: str | None = None
+
+
+def create_payment(
+    core: Core, connection: Connection, scope: Scope, values: Mapping[str, Any], cause: Cause
+) -> RowMapping:
+    """Store a payment with its first status, and the event that tells of it."""
+    filled = {**values, **_NEW_PAYMENT, "created_at": present(connection), "updated_at": present(connection)}
+    row = _create(connection, scope, "payment", filled, "processing", cause, values["id"])
+    _tell(connection, scope, "payment.processing", row["id"], 1, {"payment": representations.payment(row)})
+    return row
+
+
+def create_refund(
+    core: Core, connection: Connection, payment: Row, values: Mapping[str, Any], cause: Cause
+) -> RowMapping:
+    """Store a refund with its first status; what we ask for ourselves is reserved on the locked payment."""
+    scope = _scope(payment)
+    if values["origin"] == "api":
+        reserved = payments.c.refund_reserved + values["amount"]
+        _update(connection, payments, payment["id"], {"refund_reserved": reserved})
+    filled = {"id": new_id(), "payment_id": payment["id"], "currency": payment["currency"], **values}
+    row = _create(connection, scope, "refund", filled, "processing", cause, payment["id"])
+    _emit(connection, scope, "refund.processing", payment["id"], {"refund": representations.refund(row)})
+    return row
+
+
+def create_transaction(connection: Connection, payment: Row, values: Mapping[str, Any], cause: Cause) -> RowMapping:
+    """Announce a send before it happens: provider key, number and request are fixed from here on."""
+    now = present(connection)
+    filled = {
+        "payment_id": payment["id"],
+        "currency": payment["currency"],
+        "send_count": 1,
+        "first_sent_at": now,
+        "last_sent_at": now,
+        # Until an answer proves otherwise, a worker that dies from here on may have reached the provider.
+        "ambiguous": True,
+        "not_found_count": 0,
+        "lookup_count": 0,
+        "surplus": False,
+        "extra": {},
+        **values,
+    }
+    return _create(connection, _scope(payment), "transaction", filled, "sent", cause, payment["id"])
+
+
+def apply(
+    core: Core,
+    connection: Connection,
+    payment: Row,
+    transaction: Row,
+    outcome: Outcome,
+    cause: Cause,
+    *,
+    keep_payment: bool = False,
+) -> Applied:
+    """Carry an outcome into the locked rows. With `keep_payment` only the attempt ends (failover)."""
+    refund = rows.lock_refund(connection, transaction["refund_id"]) if transaction["refund_id"] else None
+    plan = settlement.plan(payment, transaction, refund, outcome)
+    _store_body(core, connection, transaction, outcome)
+    if keep_payment:
+        plan.payment_status, plan.payment = None, {}
+    if plan.stale:
+        return Applied(payment, transaction, stale=True)
+    transaction = _change(connection, "transaction", transaction, plan.transaction_status, plan.transaction, cause)
+    values = dict(plan.payment)
+    if plan.next_action is not None:
+        values.update(_next_action_values(core, connection, payment, plan.next_action))
+    payment = _change_payment(core, connection, payment, plan.payment_status, values, cause)
+    if refund is not None and (plan.refund_status or plan.refund):
+        _change_refund(connection, payment, refund, plan, transaction, cause)
+    _report(connection, payment, transaction, plan)
+    return Applied(payment, transaction, review=plan.review)
+
+
+def cancel_unsent(core: Core, connection: Connection, payment: Row, cause: Cause) -> Row:
+    """Cancel a payment for which nothing was ever sent; its waiting job is canceled by the caller."""
+    return _change_payment(core, connection, payment, "canceled", {}, cause)
+
+
+def fail_unsent(core: Core, connection: Connection, payment: Row, decline: Mapping[str, Any], cause: Cause) -> Row:
+    """Fail a payment that no provider account can carry any more."""
+    values = {"decline": dict(decline), "failure_code": decline["code"]}
+    return _change_payment(core, connection, payment, "failed", values, cause)
+
+
+def fail_refund(connection: Connection, payment: Row, refund: Row, failure: Mapping[str, Any], cause: Cause) -> None:
+    """End a refund that can never be sent, and give its reservation back."""
+    plan = settlement.Plan(refund_status="failed", refund={"failure": dict(failure)})
+    reserved = payments.c.refund_reserved - (refund["amount"] if refund["origin"] == "api" else 0)
+    payment = _update(connection, payments, payment["id"], {"refund_reserved": reserved})
+    _change_refund(connection, payment, refund, plan, None, cause)
+
+
+def close_abandoned(core: Core, connection: Connection, payment: Row, start: Row, cause: Cause) -> Row:
+    """Cancel a redirect nobody finished, after the provider was asked and told; it stays watched for late money."""
+    _change(connection, "transaction", start, "canceled", {}, cause)
+    watch = present(connection) + timedelta(seconds=core.settings.redirect_watch)
+    changed = _change_payment(core, connection, payment, "canceled", {"watch_until": watch}, cause)
+    next_look = present(connection) + timedelta(seconds=core.settings.sync_delays[-1])
+    return _update(connection, payments, changed["id"], {"next_sync_at": next_look})
+
+
+def apply_without_transaction(
+    core: Core, connection: Connection, payment: Row, operation: str, amount: int | None, cause: Cause
+) -> bool:
+    """A hold captured or released at the provider without our asking. False if the payment is past it."""
+    if payment["status"] != "authorized":
+        return False
+    if operation == "capture":
+        taken = payment["amount_authorized"] if amount is None else amount
+        sums = {"amount_captured": taken, "amount_received": taken}
+        _change_payment(core, connection, payment, "succeeded", sums, cause)
+    else:
+        _change_payment(core, connection, payment, "canceled", {}, cause)
+    details = {"operation": operation, "reference": cause.reference}
+    key = f"{payment['id']}:{operation}"
+    open_finding(connection, _scope(payment), "operation_not_ours", key, details, payment_id=payment["id"])
+    return True
+
+
+def adopt_refund(core: Core, connection: Connection, payment: Row, news: News, cause: Cause) -> str:
+    """A refund made at the provider's own dashboard: kept as ours, without having reserved anything."""
+    facts = getattr(news.outcome, "facts", None) or Facts()
+    if news.outcome is None or news.provider_id is None or facts.amount is None:
+        return "a refund of the provider without id or amount"
+    refund: Row | None = rows.find_refund_by_provider(connection, payment["id"], news.provider_id)
+    if refund is None:
+        values = {"amount": facts.amount, "origin": "provider", "provider_id": news.provider_id}
+        refund = create_refund(core, connection, payment, values, cause)
+        details = {"amount": facts.amount, "reference": cause.reference}
+        open_finding(
+            connection, _scope(payment), "refund_not_ours", news.provider_id, details, payment_id=payment["id"]
+        )
+    plan = settlement.plan_refund(payment, refund, news.outcome)
+    changed = _change_payment(core, connection, payment, None, plan.payment, cause)
+    _change_refund(connection, changed, refund, plan, None, cause)
+    return "a refund made at the provider"
+
+
+def _create(
+    connection: Connection,
+    scope: Scope,
+    subject: str,
+    values: Mapping[str, Any],
+    status: str,
+    cause: Cause,
+    payment_id: UUID,
+) -> RowMapping:
+    check_step(subject, None, status)
+    table = _TABLES[subject]
+    filled = {"id": new_id(), "merchant_id": scope.merchant_id, "mode": scope.mode, **values, "status": status}
+    row = connection.execute(table.insert().values(**filled).returning(table)).mappings().one()
+    _audit(connection, scope, subject, row["id"], payment_id, None, status, cause)
+    return row
+
+
+def _change(
+    connection: Connection, subject: str, row: Row, status: str | None, values: Mapping[str, Any], cause: Cause
+) -> Row:
+    if status is None and not values:
+        return row
+    changes = dict(values)
+    if status is not None:
+        check_step(subject, row["status"], status)
+        changes["status"] = status
+    changed = _update(connection, _TABLES[subject], row["id"], changes)
+    if status is not None:
+        payment_id = row["id"] if subject == "payment" else row["payment_id"]
+        _audit(connection, _scope(row), subject, row["id"], payment_id, row["status"], status, cause)
+    return changed
+
+
+def _change_payment(
+    core: Core, connection: Connection, payment: Row, status: str | None, values: Mapping[str, Any], cause: Cause
+) -> Row:
+    changes = dict(values)
+    if status is not None:
+        changes.update(_schedule(core, present(connection), status))
+    changed = _change(connection, "payment", payment, status, changes, cause)
+    if status is not None:
+        body = {"payment": representations.payment(changed)}
+        _emit(connection, _scope(changed), f"payment.{status}", changed["id"], body)
+    return changed
+
+
+def _schedule(core: Core, now: datetime, status: str) -> dict[str, Any]:
+    """When an open payment is next asked about; a final one is left alone."""
+    if status in FINAL_PAYMENT:
+        return {"next_sync_at": None, "sync_count": 0}
+    return {"next_sync_at": now + timedelta(seconds=core.settings.sync_delays[0]), "sync_count": 0}
+
+
+def _next_action_values(core: Core, connection: Connection, payment: Row, action: NextAction) -> dict[str, Any]:
+    """Sealed, because it may hold a client secret."""
+    scope = _scope(payment)
+    sealed = core.vault.merchant_key(connection, scope).seal_json(
+        Place("payments", "next_action_sealed", payment["id"]), action.as_dict()
+    )
+    expires = action.expires_at or present(connection) + timedelta(seconds=core.settings.redirect_ttl)
+    return {"next_action_sealed": sealed, "expires_at": expires}
+
+
+def _change_refund(
+    connection: Connection, payment: Row, refund: Row, plan: settlement.Plan, transaction: Row | None, cause: Cause
+) -> None:
+    values = dict(plan.refund)
+    if transaction is not None and transaction["provider_id"]:
+        values["provider_id"] = transaction["provider_id"]
+    changed = _change(connection, "refund", refund, plan.refund_status, values, cause)
+    if plan.refund_status is not None:
+        body = {"refund": representations.refund(changed), "payment": representations.payment(payment)}
+        _emit(connection, _scope(refund), f"refund.{plan.refund_status}", payment["id"], body)
+
+
+def _report(connection: Connection, payment: Row, transaction: Row, plan: settlement.Plan) -> None:
+    scope = _scope(payment)
+    if plan.surplus_received:
+        body = {"payment": representations.payment(payment)}
+        _emit(connection, scope, "payment.surplus_received", payment["id"], body)
+    if plan.finding is not None:
+        kind, details = plan.finding
+        open_finding(
+            connection,
+            scope,
+            kind,
+            str(transaction["id"]),
+            details,
+            payment_id=payment["id"],
+            transaction_id=transaction["id"],
+        )
+
+
+def _store_body(core: Core, connection: Connection, transaction: Row, outcome: Outcome) -> None:
+    """Keep what the provider said, sealed, beside what we made of it."""
+    facts = getattr(outcome, "facts", None)
+    raw = facts.raw if facts is not None else getattr(outcome, "raw", None)
+    if raw is None:
+        return
+    scope, body_id = _scope(transaction), new_id()
+    sealed = core.vault.merchant_key(connection, scope).seal_json(Place("bodies", "sealed", body_id), raw)
+    rows.insert_body(connection, scope, "transaction", transaction["id"], body_id, sealed)
+
+
+def _emit(connection: Connection, scope: Scope, kind: str, payment_id: UUID, body: Mapping[str, Any]) -> None:
+    """An event with the payment's next sequence number, and a delivery job for every endpoint that wants it."""
+    sequence = payments.c.event_sequence + 1
+    row = _update(connection, payments, payment_id, {"event_sequence": sequence}, touch=False)
+    _tell(connection, scope, kind, payment_id, row["event_sequence"], body)
+
+
+def _tell(
+    connection: Connection, scope: Scope, kind: str, payment_id: UUID, sequence: int, body: Mapping[str, Any]
+) -> None:
+    event_id = events.insert_event(connection, scope, kind, payment_id, sequence, body)
+    arguments = {"event_created_at": present(connection).isoformat()}
+    for endpoint_id in events.endpoints_for(connection, scope, kind):
+        jobs.enqueue(
+            connection,
+            scope,
+            "deliver_event",
+            payment_id=payment_id,
+            target_id=event_id,
+            endpoint_id=endpoint_id,
+            arguments=arguments,
+        )
+
+
+def _update(
+    connection: Connection, table: sa.Table, row_id: UUID, values: Mapping[str, Any], touch: bool = True
+) -> RowMapping:
+    changes = {**values, "updated_at": sa.func.app_now()} if touch else dict(values)
+    statement = table.update().where(table.c.id == row_id).values(**changes).returning(table)
+    return connection.execute(statement).mappings().one()
+
+
+def _audit(
+    connection: Connection,
+    scope: Scope,
+    subject: str,
+    subject_id: UUID,
+    payment_id: UUID,
+    source: str | None,
+    target: str,
+    cause: Cause,
+) -> None:
+    log.record(
+        connection,
+        scope=scope,
+        actor=cause.actor,
+        action=f"{subject}.{'created' if source is None else 'status_changed'}",
+        subject_kind=subject,
+        subject_id=subject_id,
+        payment_id=payment_id,
+        from_status=source,
+        to_status=target,
+        cause=cause.kind,
+        request_id=cause.request_id,
+        details={"reference": cause.reference} if cause.reference else {},
+    )
+
+
+def _scope(row: Row) -> Scope:
+    return Scope(row["merchant_id"], row["mode"])
+
+
+def is_start(transaction: Row) -> bool:
+    return transaction["kind"] in CHARGE_KINDS

@@ -1,0 +1,237 @@
+"""What happened to a payment, in plain words and in order: each row of ours becomes one or two entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from core.domain.identifiers import PREFIXES, public_id
+from core.domain.money import Money
+from core.domain.representations import timestamp
+
+Row = Mapping[Any, Any]
+Entry = tuple[datetime, int, dict[str, Any]]
+
+#: What stands before what when the clock gives two rows the same instant (one transaction, one time).
+_ORDER = ("request", "audit", "route", "job", "transaction", "refund", "webhook", "finding", "event", "delivery")
+
+_REQUESTS = {
+    "create_payment": "Asked for the payment",
+    "capture_payment": "Asked to capture",
+    "cancel_payment": "Asked to cancel",
+    "refund_payment": "Asked for a refund",
+    "sync_payment": "Set to ask the provider how it stands",
+    "expire_payment": "Set to close the abandoned redirect",
+}
+_OPERATIONS = {
+    "charge": "charge",
+    "authorize": "authorization",
+    "capture": "capture",
+    "void": "void",
+    "refund": "refund",
+    "save": "saved method",
+}
+_INBOX = {
+    "received": "stored, not read yet",
+    "applied": "applied",
+    "ignored": "ignored",
+    "parked": "parked until its payment is known",
+}
+
+
+def money(amount: int, currency: str) -> str:
+    """E.g. `50.00 USD`."""
+    return f"{Money(amount, currency).major} {currency}"
+
+
+def _entry(at: datetime, kind: str, summary: str, details: Mapping[str, Any]) -> Entry:
+    group = _ORDER.index(kind.partition(".")[0])
+    shown = {name: _public(value) for name, value in details.items() if value is not None}
+    return at, group, {"at": timestamp(at), "kind": kind, "summary": summary, "details": shown}
+
+
+def _public(value: Any) -> Any:
+    """JSON without our inner ids: what has no public form is left out."""
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, Mapping):
+        return {name: _public(part) for name, part in value.items() if not _inner(part)}
+    if isinstance(value, list | tuple):
+        return [_public(part) for part in value if not _inner(part)]
+    return value
+
+
+def _inner(value: Any) -> bool:
+    if isinstance(value, UUID):
+        return True
+    if not isinstance(value, str) or len(value) != 36:
+        return False
+    try:
+        UUID(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _id(kind: str, value: UUID | None) -> str | None:
+    return None if value is None else public_id(kind, value)
+
+
+def _route(payment: Row) -> Iterator[Entry]:
+    if payment["route"] is None:
+        return
+    chosen = f"Routed to {payment['provider']}" if payment["provider"] else "No provider chosen"
+    details = {
+        "account": _id("provider_account", payment["provider_account_id"]),
+        "asked_for": payment["provider_pin"],
+        "decision": payment["route"],
+    }
+    yield _entry(payment["created_at"], "route.decided", chosen, details)
+
+
+def _jobs(row: Row) -> Iterator[Entry]:
+    job = {"job": public_id("job", row["id"]), "job_kind": row["kind"]}
+    if row["kind"] in _REQUESTS:
+        yield _entry(row["created_at"], "request.accepted", _REQUESTS[row["kind"]], job)
+    state = {**job, "status": row["status"], "attempts": row["attempts"], "error": row["error"]}
+    if row["finished_at"] is not None:
+        yield _entry(row["finished_at"], "job.ended", f"Job {row['kind']} {row['status']}", state)
+    elif row["status"] == "queued" and row["attempts"]:
+        state["next_attempt_at"] = row["run_after"]
+        yield _entry(
+            row["started_at"] or row["created_at"], "job.waiting", f"Job {row['kind']} will be tried again", state
+        )
+    elif row["status"] == "needs_review":
+        yield _entry(
+            row["started_at"] or row["created_at"], "job.review", f"Job {row['kind']} waits for a person", state
+        )
+
+
+def _transactions(row: Row) -> Iterator[Entry]:
+    what = f"{_OPERATIONS[row['kind']]} of {money(row['amount'], row['currency'])}"
+    base = {
+        "transaction": public_id("transaction", row["id"]),
+        "operation": row["kind"],
+        "number": row["number"],
+        "provider": row["provider"],
+        "account": public_id("provider_account", row["provider_account_id"]),
+        "refund": _id("refund", row["refund_id"]),
+    }
+    sent_at = row["first_sent_at"] or row["created_at"]
+    times = "" if row["send_count"] <= 1 else f", {row['send_count']} times"
+    sends = {**base, "sends": row["send_count"], "last_sent_at": row["last_sent_at"]}
+    yield _entry(sent_at, "transaction.sent", f"Sent a {what} to {row['provider']}{times}", sends)
+    if row["status"] == "sent":
+        return
+    outcome = {
+        **base,
+        "status": row["status"],
+        "provider_id": row["provider_id"],
+        "amount_confirmed": row["amount_confirmed"],
+        "fee": row["fee"],
+        "decline": row["decline"],
+        "look_ups": row["lookup_count"] or None,
+        "surplus": row["surplus"] or None,
+    }
+    surplus = " (surplus money)" if row["surplus"] else ""
+    yield _entry(row["updated_at"], f"transaction.{row['status']}", f"The {what} is {row['status']}{surplus}", outcome)
+
+
+def _refunds(row: Row) -> Iterator[Entry]:
+    what = f"refund of {money(row['amount'], row['currency'])}"
+    by = "by the API" if row["origin"] == "api" else "at the provider"
+    details = {"refund": public_id("refund", row["id"]), "status": row["status"], "reason": row["reason"]}
+    details["failure"] = row["failure"]
+    yield _entry(row["created_at"], "refund.made", f"A {what} was asked for {by}; it is {row['status']}", details)
+
+
+def _inbox(row: Row) -> Iterator[Entry]:
+    details = {
+        "inbox_event": public_id("inbox_event", row["id"]),
+        "provider_event_id": row["provider_event_id"],
+        "account": public_id("provider_account", row["provider_account_id"]),
+        "status": row["status"],
+        "reason": row["reason"],
+        "processed_at": row["processed_at"],
+    }
+    summary = f"{row['provider']} told us {row['kind']}: {_INBOX[row['status']]}"
+    yield _entry(row["received_at"], "webhook.received", summary, details)
+
+
+def _audit(row: Row) -> Iterator[Entry]:
+    subject = row["subject_kind"].replace("_", " ")
+    if row["to_status"] is None:
+        summary = f"{row['action'].replace('_', ' ').replace('.', ' ')} by {row['actor']}"
+    elif row["from_status"] is None:
+        summary = f"The {subject} began as {row['to_status']}"
+    else:
+        summary = f"The {subject} went from {row['from_status']} to {row['to_status']}"
+    details = {
+        "number": row["number"],
+        "actor": row["actor"],
+        "action": row["action"],
+        "subject": public_id(row["subject_kind"], row["subject_id"]) if row["subject_kind"] in PREFIXES else None,
+        "from": row["from_status"],
+        "to": row["to_status"],
+        "cause": row["cause"],
+        "request_id": row["request_id"],
+        "more": row["details"] or None,
+    }
+    yield _entry(row["created_at"], "audit.recorded", summary, details)
+
+
+def _events(row: Row) -> Iterator[Entry]:
+    details = {"event": public_id("event", row["id"]), "sequence": row["sequence"]}
+    yield _entry(row["created_at"], "event.written", f"Event {row['type']} written", details)
+
+
+def _deliveries(row: Row) -> Iterator[Entry]:
+    details = {
+        "event": public_id("event", row["event_id"]),
+        "webhook_endpoint": public_id("webhook_endpoint", row["endpoint_id"]),
+        "attempt": row["attempt"],
+        "http_status": row["http_status"],
+        "error": row["error"],
+        "duration_ms": row["duration_ms"],
+    }
+    yield _entry(
+        row["created_at"], f"delivery.{row['outcome']}", f"Delivery attempt {row['attempt']} {row['outcome']}", details
+    )
+
+
+def _findings(row: Row) -> Iterator[Entry]:
+    details = {
+        "finding": public_id("finding", row["id"]),
+        "finding_kind": row["kind"],
+        "transaction": _id("transaction", row["transaction_id"]),
+        "more": row["details"] or None,
+    }
+    yield _entry(row["created_at"], "finding.opened", f"A person should look: {row['kind'].replace('_', ' ')}", details)
+    if row["resolved_at"] is not None:
+        solved = {**details, "resolution": row["resolution"]}
+        yield _entry(row["resolved_at"], "finding.resolved", f"Settled: {row['kind'].replace('_', ' ')}", solved)
+
+
+_TELLERS: Mapping[str, Callable[[Row], Iterator[Entry]]] = {
+    "jobs": _jobs,
+    "transactions": _transactions,
+    "refunds": _refunds,
+    "inbox": _inbox,
+    "audit": _audit,
+    "events": _events,
+    "deliveries": _deliveries,
+    "findings": _findings,
+}
+
+
+def tell(payment: Row, found: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
+    """Entries {at, kind, summary, details} in order of time; public ids only, nothing sealed."""
+    entries = list(_route(payment))
+    for source, rows in found.items():
+        for row in rows:
+            entries.extend(_TELLERS[source](row))
+    # Python's sort is stable, so rows of one table keep their order within an instant.
+    entries.sort(key=lambda entry: (entry[0], entry[1]))
+    return [shown for _, _, shown in entries]

@@ -1,0 +1,1 @@
+"""Named reads and writes by road; each runs in the caller's transaction."""

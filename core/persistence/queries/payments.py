@@ -1,0 +1,111 @@
+"""Rows of the money road. Nothing here writes a status: that is the status manager's alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from core.domain.statuses import CHARGE_KINDS
+from core.persistence.database import Scope
+from core.persistence.tables import bodies, customers, payments, refunds, transactions
+
+Values = Mapping[str, Any]
+
+
+def seek_payment(connection: Connection, payment_id: UUID) -> RowMapping | None:
+    """The payment, locked until the transaction ends; None when this merchant and mode has none."""
+    query = sa.select(payments).where(payments.c.id == payment_id).with_for_update()
+    return connection.execute(query).mappings().one_or_none()
+
+
+def lock_payment(connection: Connection, payment_id: UUID) -> RowMapping:
+    """The payment, locked until the transaction ends: every road takes this lock first."""
+    query = sa.select(payments).where(payments.c.id == payment_id).with_for_update()
+    return connection.execute(query).mappings().one()
+
+
+def find_payment(connection: Connection, payment_id: UUID) -> RowMapping:
+    return connection.execute(sa.select(payments).where(payments.c.id == payment_id)).mappings().one()
+
+
+def lock_refund(connection: Connection, refund_id: UUID) -> RowMapping:
+    query = sa.select(refunds).where(refunds.c.id == refund_id).with_for_update()
+    return connection.execute(query).mappings().one()
+
+
+def lock_transaction(connection: Connection, transaction_id: UUID) -> RowMapping:
+    query = sa.select(transactions).where(transactions.c.id == transaction_id).with_for_update()
+    return connection.execute(query).mappings().one()
+
+
+def find_transaction(connection: Connection, transaction_id: UUID) -> RowMapping | None:
+    query = sa.select(transactions).where(transactions.c.id == transaction_id)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def transactions_of(connection: Connection, payment_id: UUID) -> Sequence[RowMapping]:
+    """Every attempt of a payment in the order of sending."""
+    query = sa.select(transactions).where(transactions.c.payment_id == payment_id).order_by(transactions.c.id)
+    return connection.execute(query).mappings().all()
+
+
+def latest_start(rows: Sequence[RowMapping]) -> RowMapping | None:
+    """The newest charge or authorization that is not surplus."""
+    starts = [row for row in rows if row["kind"] in CHARGE_KINDS and not row["surplus"]]
+    return starts[-1] if starts else None
+
+
+def refunds_of(connection: Connection, payment_id: UUID) -> Sequence[RowMapping]:
+    query = sa.select(refunds).where(refunds.c.payment_id == payment_id).order_by(refunds.c.id)
+    return connection.execute(query).mappings().all()
+
+
+def find_refund_by_provider(connection: Connection, payment_id: UUID, provider_id: str) -> RowMapping | None:
+    query = sa.select(refunds).where(refunds.c.payment_id == payment_id, refunds.c.provider_id == provider_id)
+    return connection.execute(query.with_for_update()).mappings().one_or_none()
+
+
+def find_by_provider(connection: Connection, account_id: UUID, provider_id: str) -> Sequence[RowMapping]:
+    """Transactions that name a provider's object, as their own id or as the charge behind it."""
+    query = (
+        sa.select(transactions)
+        .where(
+            transactions.c.provider_account_id == account_id,
+            sa.or_(transactions.c.provider_id == provider_id, transactions.c.provider_charge_id == provider_id),
+        )
+        .order_by(transactions.c.id)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def insert_customer(connection: Connection, scope: Scope, values: Values) -> None:
+    connection.execute(customers.insert().values(merchant_id=scope.merchant_id, mode=scope.mode, **values))
+
+
+def find_customer(connection: Connection, customer_id: UUID) -> RowMapping | None:
+    return connection.execute(sa.select(customers).where(customers.c.id == customer_id)).mappings().one_or_none()
+
+
+def insert_body(
+    connection: Connection, scope: Scope, owner_kind: str, owner_id: UUID, body_id: UUID, sealed: bytes
+) -> None:
+    """`sealed` is bound to (bodies, sealed, body_id)."""
+    connection.execute(
+        bodies.insert().values(
+            id=body_id,
+            merchant_id=scope.merchant_id,
+            mode=scope.mode,
+            owner_kind=owner_kind,
+            owner_id=owner_id,
+            sealed=sealed,
+        )
+    )
+
+
+def newest_body(connection: Connection, owner_id: UUID) -> RowMapping:
+    query = sa.select(bodies).where(bodies.c.owner_id == owner_id).order_by(bodies.c.id.desc()).limit(1)
+    return connection.execute(query).mappings().one()

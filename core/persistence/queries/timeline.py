@@ -1,0 +1,60 @@
+"""Every row about one payment, table by table, without anything sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from core.persistence.database import Scope
+from core.persistence.queries.reading import within
+from core.persistence.tables import (
+    audit_log, deliveries, events, findings, inbox_events, jobs, refunds, transactions,
+)  # fmt: skip
+
+#: A payment with more rows than this has a fault of its own; the newest are what support needs.
+MOST = 1000
+
+_COLUMNS: Mapping[str, tuple[sa.Table, Sequence[str]]] = {
+    "jobs": (jobs, "id kind lane status target_id attempts error run_after created_at started_at finished_at".split()),
+    "transactions": (
+        transactions,
+        (
+            "id kind number status surplus provider provider_account_id provider_id refund_id amount currency "
+            "amount_confirmed fee send_count first_sent_at last_sent_at decline lookup_count created_at updated_at"
+        ).split(),
+    ),
+    "refunds": (refunds, "id status amount currency reason origin failure created_at updated_at".split()),
+    "inbox": (
+        inbox_events,
+        "id provider provider_account_id kind provider_event_id status reason received_at processed_at".split(),
+    ),
+    "audit": (
+        audit_log,
+        (
+            "id number actor action subject_kind subject_id from_status to_status cause request_id details created_at"
+        ).split(),
+    ),
+    "events": (events, "id type sequence created_at".split()),
+    "deliveries": (
+        deliveries,
+        "id event_id endpoint_id attempt outcome http_status error duration_ms created_at".split(),
+    ),
+    "findings": (findings, "id kind status transaction_id details created_at resolved_at resolution".split()),
+}
+
+
+def rows_about(connection: Connection, scope: Scope, payment_id: UUID) -> dict[str, Sequence[RowMapping]]:
+    """{source: rows}, each in the order they were written."""
+    found: dict[str, Sequence[RowMapping]] = {}
+    for source, (table, columns) in _COLUMNS.items():
+        query = (
+            sa.select(*(table.c[name] for name in columns))
+            .where(within(table, scope), table.c.payment_id == payment_id)
+            .order_by(table.c.id.desc())
+            .limit(MOST)
+        )
+        found[source] = list(reversed(connection.execute(query).mappings().all()))
+    return found
