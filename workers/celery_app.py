@@ -1,0 +1,31 @@
+"""What `celery -A workers.celery_app:app worker` and `… beat` run."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from celery import signals
+
+from core.observability import configure_logging
+from core.settings import load_settings
+from workers import tasks
+from workers.configuration import make_app
+from workers.polling import EngineStep
+from workers.schedule import beat_schedule
+
+_settings = load_settings()
+app = make_app(_settings)
+app.set_current()
+app.conf.beat_schedule = beat_schedule()
+app.steps["worker"].add(EngineStep)
+tasks.register(app)
+
+
+@signals.setup_logging.connect
+def _configure_logging(**_: Any) -> None:
+    """Connected, so that Celery leaves logging alone; its lines could hold the arguments of a message."""
+    configure_logging(_settings.log_level, "beat" if "beat" in sys.argv[1:] else "worker")
+    # One line a broken connection is enough: these print a traceback for each attempt.
+    logging.getLogger("celery.beat").setLevel(logging.ERROR)

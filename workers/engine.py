@@ -1,0 +1,202 @@
+"""The worker's own heart: claims due jobs, runs them, keeps their leases, drains. It works without a broker."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+
+from core.orchestration import jobs
+from core.orchestration.context import Core, Wake
+from core.orchestration.jobs import Job
+from core.persistence.database import Database
+from workers.gather import Gatherer
+from workers.lanes import make_lanes
+from workers.outage import Outage
+
+log = structlog.get_logger(__name__)
+
+Execute = Callable[[Core, Job], None]
+
+#: Freed places are gathered this long before the next claim: a claim of ten costs a fifth a job of a claim of one.
+SETTLE = 0.02
+#: While Postgres is away it is asked again this often, in seconds.
+BACK_OFF = 0.5
+
+
+class Engine:
+    """One per worker process, made and started after any fork.
+
+    `leases` is a database of its own: leases are renewed even when the jobs hold every connection of `core`.
+    `elsewhere` tells other workers of jobs this one has no place for.
+    """
+
+    def __init__(self, core: Core, leases: Database, execute: Execute, name: str, elsewhere: Wake) -> None:
+        self.core = replace(core, wake=self.offer)
+        self._settings, self._leases, self._execute = core.settings, leases, execute
+        self._name, self._elsewhere = name, elsewhere
+        self.lanes = make_lanes(core.settings)
+        self._held: dict[UUID, Job] = {}
+        self._held_lock = threading.Lock()
+        self._missing: set[UUID] = set()
+        self._nudge, self._stopping, self._drained = threading.Event(), threading.Event(), threading.Event()
+        self._outage = Outage()
+        self._gatherer = Gatherer("own-hints", self._take_own)
+        self._threads = [
+            threading.Thread(target=self._poll, name="poll", daemon=True),
+            threading.Thread(target=self._renew, name="renew", daemon=True),
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def offer(self, lane: str, ids: Sequence[UUID]) -> None:
+        """The wake of this process: what a job leads to is taken up here, without the way over the broker."""
+        self._gatherer.offer(lane, ids)
+
+    def take(self, lane: str, ids: list[UUID]) -> None:
+        """Claim those of the jobs that are due, as far as there are places.
+
+        What finds no place is found again by polling, here or by another worker.
+        """
+        self._guarded(lambda: self._take(lane, ids))
+
+    def _take(self, lane: str, ids: list[UUID]) -> None:
+        if self._stopping.is_set():
+            return
+        places, taken = self._claim(lane, ids)
+        if places < len(ids) and taken == places:
+            self.lanes[lane].backlog = True
+
+    def _take_own(self, lane: str, ids: list[UUID]) -> None:
+        # Only what arose here is told to others: a hint that full workers passed on would go round for ever.
+        if self.lanes[lane].free:
+            self.take(lane, ids)
+        else:
+            self._elsewhere(lane, ids)
+
+    def submit(self, lane: str, work: Callable[[], None]) -> bool:
+        """Run something that is no job in a free place; False if there is none."""
+        if self._stopping.is_set() or not self.lanes[lane].reserve(1):
+            return False
+        self.lanes[lane].start(work)
+        return True
+
+    def stop(self, seconds: float) -> bool:
+        """Claim nothing more, keep the leases of what runs and wait for it. False if something still ran then;
+        its lease runs out and another worker takes it over."""
+        self._stopping.set()
+        self._nudge.set()
+        self._gatherer.close()
+        ends = time.monotonic() + seconds
+        idle = [lane.wait_idle(max(0.0, ends - time.monotonic())) for lane in self.lanes.values()]
+        self._drained.set()
+        for lane in self.lanes.values():
+            lane.close()
+        for thread in self._threads:
+            thread.join(5)
+        return all(idle)
+
+    def _claim(self, name: str, ids: Sequence[UUID] | None) -> tuple[int, int]:
+        """(places reserved, jobs taken). Raises SQLAlchemyError; the places are free again then."""
+        lane = self.lanes[name]
+        wanted = self._settings.claim_batch if ids is None else len(ids)
+        places = lane.reserve(wanted)
+        if not places:
+            return 0, 0
+        claimed: list[Job] = []
+        try:
+            claimed = jobs.claim(self._leases, name, places, self._name, self._settings.lease, ids)
+        finally:
+            lane.give_back(places - len(claimed))
+        for job in claimed:
+            with self._held_lock:
+                self._held[job.id] = job
+            lane.start(partial(self._run, job))
+        return places, len(claimed)
+
+    def _run(self, job: Job) -> None:
+        try:
+            self._execute(self.core, job)
+        except Exception:
+            # A mistake of ours must cost one job, not the worker; its lease runs out and brings it back.
+            log.exception("job_raised", job_id=job.id, kind=job.kind, attempts=job.attempts)
+        finally:
+            self._release(job)
+            if self.lanes[job.lane].backlog:
+                self._nudge.set()
+
+    def _release(self, job: Job) -> None:
+        with self._held_lock:
+            # After a lost lease the same job may have been claimed again, under another fence.
+            if self._held.get(job.id) is job:
+                del self._held[job.id]
+
+    def _poll(self) -> None:
+        next_round = 0.0
+        while not self._stopping.is_set():
+            due = time.monotonic() >= next_round
+            if due:
+                # Workers that started together drift apart.
+                next_round = time.monotonic() + self._settings.poll_interval * random.uniform(0.9, 1.0)  # noqa: S311
+            if self._guarded(partial(self._poll_lanes, due)):
+                self._nudge.wait(max(0.0, next_round - time.monotonic()))
+                if self._nudge.is_set():
+                    self._stopping.wait(SETTLE)
+                self._nudge.clear()
+            else:
+                self._stopping.wait(BACK_OFF)
+
+    def _poll_lanes(self, all_of_them: bool) -> None:
+        for name, lane in self.lanes.items():
+            if not all_of_them and not lane.backlog:
+                continue
+            while not self._stopping.is_set():
+                lane.backlog = True
+                places, taken = self._claim(name, None)
+                if taken < places:
+                    lane.backlog = False
+                    break
+                if not places:
+                    break
+
+    def _renew(self) -> None:
+        while not self._drained.wait(self._settings.lease_renewal):
+            while not self._guarded(self._renew_once):
+                if self._drained.wait(BACK_OFF):
+                    return
+
+    def _renew_once(self) -> None:
+        with self._held_lock:
+            held = list(self._held.values())
+        pairs = [(job.id, job.fence) for job in held]
+        ours = jobs.renew(self._leases, self._name, pairs, self._settings.lease)
+        missing = {job.id for job in held if job.id not in ours}
+        for job in held:
+            # Missing once may mean that it ended in this moment; twice, that another worker has it. Whatever this
+            # run still writes is then refused by the fence.
+            if job.id in missing & self._missing:
+                log.warning("lease_lost", job_id=job.id, kind=job.kind, fence=job.fence)
+                self._release(job)
+        self._missing = missing
+
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        """Do one step of an endless thread, which must survive whatever happens to it."""
+        try:
+            step()
+        except sa.exc.SQLAlchemyError as error:
+            self._outage.note(error)
+            return False
+        except Exception:
+            log.exception("engine_step_failed")
+            return False
+        self._outage.over()
+        return True

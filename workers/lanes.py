@@ -1,0 +1,66 @@
+"""A lane's places: threads of its own, counted, so that nothing is claimed that could not start at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from core.settings import Settings
+
+
+class Lane:
+    """`backlog` is true while Postgres may hold more due jobs than there were places for."""
+
+    def __init__(self, name: str, places: int) -> None:
+        self.name, self.places = name, places
+        self.backlog = False
+        self._free = places
+        self._changed = threading.Condition()
+        self._executor = ThreadPoolExecutor(places, thread_name_prefix=name)
+
+    def reserve(self, wanted: int) -> int:
+        """Take up to `wanted` free places; returns how many."""
+        with self._changed:
+            taken = min(wanted, self._free)
+            self._free -= taken
+            return taken
+
+    def give_back(self, places: int) -> None:
+        with self._changed:
+            self._free += places
+            self._changed.notify_all()
+
+    @property
+    def free(self) -> int:
+        with self._changed:
+            return self._free
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Run in a place that was reserved; the place is given back at the end."""
+        self._executor.submit(self._run, work)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            self.give_back(1)
+
+    def wait_idle(self, seconds: float) -> bool:
+        """True once nothing runs; False when it still does after `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._free == self.places, seconds)
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def make_lanes(settings: Settings) -> dict[str, Lane]:
+    """Sizes from the settings; the names are those of the jobs' lanes."""
+    sizes = {
+        "payments": settings.executor_threads,
+        "webhooks": settings.webhook_threads,
+        "deliveries": settings.delivery_threads,
+        "maintenance": settings.maintenance_threads,
+    }
+    return {name: Lane(name, size) for name, size in sizes.items()}

@@ -1,0 +1,92 @@
+"""The bootstep that starts the engine with the worker and drains it at the end.
+
+It belongs to Celery's *worker* blueprint: the consumer's is torn down and rebuilt whenever the broker drops.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+import structlog
+from celery import bootsteps
+
+from core.orchestration import execute
+from core.orchestration.context import open_core
+from core.persistence.database import Database, create_engine
+from core.settings import Settings, load_settings
+from workers.engine import Engine
+from workers.hints import Hints
+from workers.ticks import Ticks
+
+log = structlog.get_logger(__name__)
+
+#: A call ends within 30 s; the rest is for its last commit. The supervisor waits a little longer than this.
+DRAIN = 32.0
+#: Claims, renewals and nothing else.
+_LEASE_CONNECTIONS = 3
+
+
+class Running:
+    """What one worker process runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        self._settings = settings
+        self._core = open_core(settings, settings.database_pool, "tollgate-worker")
+        leases = create_engine(settings.database_url, _LEASE_CONNECTIONS, "tollgate-leases")
+        self._leases = Database(leases)
+        self._hints = Hints(settings)
+        self.engine = Engine(self._core, self._leases, execute.run, name, self._hints.wake)
+        self.ticks = Ticks(self.engine)
+
+    def start(self) -> None:
+        self.engine.start()
+        self.ticks.start()
+        if self._settings.ready_file is not None:
+            self._settings.ready_file.write_text(f"{os.getpid()}\n")
+        log.info("worker_started")
+
+    def stop(self, seconds: float) -> None:
+        if self._settings.ready_file is not None:
+            self._settings.ready_file.unlink(missing_ok=True)
+        self.ticks.stop()
+        drained = self.engine.stop(seconds)
+        self._hints.close()
+        self._core.database.engine.dispose()
+        self._leases.engine.dispose()
+        log.info("worker_stopped", outcome="drained" if drained else "left_to_leases")
+
+
+class _Process:
+    """Tasks find here what the bootstep started."""
+
+    running: Running | None = None
+
+
+def running() -> Running | None:
+    """None in a process that is no worker, or is one no more."""
+    return _Process.running
+
+
+class EngineStep(bootsteps.StartStopStep):
+    """Started after Celery's pool and before its consumer, stopped the other way round."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, parent: Any) -> None:
+        _Process.running = Running(load_settings())
+        _Process.running.start()
+
+    def stop(self, parent: Any) -> None:
+        self._end(DRAIN)
+
+    def terminate(self, parent: Any) -> None:
+        """A second signal, or a fault: what runs is left to its leases."""
+        self._end(1.0)
+
+    def _end(self, seconds: float) -> None:
+        found, _Process.running = _Process.running, None
+        if found is not None:
+            found.stop(seconds)

@@ -1,0 +1,45 @@
+"""What runs again and again: one table, read by beat and, in case beat is dead, by every worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from celery.schedules import schedule
+
+from core.orchestration import scheduled
+from core.orchestration.context import Core
+from workers.configuration import RUN_SCHEDULED
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`interval` in seconds. `run` wakes the workers for what it finds and returns how much that was."""
+
+    interval: float
+    run: Callable[[Core], int]
+    reason: str
+
+
+SCHEDULE: Mapping[str, Entry] = {
+    "sweep": Entry(5, scheduled.sweep, "lost hints and expired leases; polling finds them too, this counts them"),
+    "resolve_unknown": Entry(15, scheduled.resolve_unknown, "the first look-up is due 5 s after the doubt arose"),
+    "synchronise_open": Entry(30, scheduled.synchronise_open, "the shortest wait of an open payment is 60 s"),
+    "close_abandoned": Entry(60, scheduled.close_abandoned, "pages live for a day; a minute late harms nobody"),
+    "deliver_events": Entry(5, scheduled.deliver_events, "an event whose delivery was not woken waits no longer"),
+    "ensure_partitions": Entry(3600, scheduled.ensure_partitions, "partitions exist months ahead; an hour is early"),
+}
+
+
+def beat_schedule() -> dict[str, dict[str, Any]]:
+    """The table in Celery's form. A tick nobody took in time is dropped: the next one does the same."""
+    return {
+        name: {
+            "task": RUN_SCHEDULED,
+            "schedule": schedule(entry.interval),
+            "args": [name],
+            "options": {"queue": "maintenance", "expires": entry.interval, "ignore_result": True},
+        }
+        for name, entry in SCHEDULE.items()
+    }
