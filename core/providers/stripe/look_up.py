@@ -1,0 +1,80 @@
+"""What became of a transaction whose answer was lost. Reads only, and never through Stripe's search,
+which is behind by up to an hour (docs.stripe.com/search)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, assert_never
+
+from core.domain.outcomes import LookUp, NotFound, Unknown
+from core.providers.base import (
+    CaptureRequest,
+    LookUpRequest,
+    RefundRequest,
+    StartRequest,
+    VoidRequest,
+)
+from core.providers.stripe import outcomes
+from core.providers.stripe.client import StripeCalls
+from core.providers.stripe.failures import Failed
+from core.providers.stripe.lists import pages
+from core.providers.stripe.marks import mark_of
+from core.providers.stripe.payments import intent_of, with_key
+from core.providers.stripe.refunds import look_up_refund
+
+#: How far our clock and Stripe's may be apart, with room to spare.
+_CLOCKS_APART = timedelta(minutes=5)
+#: A request is executed within its deadline of 30 s or never; the rest is the clocks again.
+_EXECUTED_WITHIN = timedelta(minutes=1)
+
+
+def look_up(calls: StripeCalls, request: LookUpRequest) -> LookUp:
+    try:
+        answer = _ask(calls, request)
+    except Failed as failed:
+        # A 404 included: an object that an answer named before is not simply absent. Somebody changed
+        # the credentials or the mode, and "not found" would allow a second charge.
+        return Unknown(failed.failure.evidence())
+    return answer if isinstance(answer, NotFound) else with_key(calls, answer)
+
+
+def _ask(calls: StripeCalls, request: LookUpRequest) -> LookUp:
+    sent = request.request
+    match sent:
+        case StartRequest():
+            return _start(calls, request, sent)
+        case CaptureRequest():
+            intent_id = intent_of(calls, sent)
+            if not isinstance(intent_id, str):
+                return Unknown({"cause": "no_intent", "detail": intent_id.detail})
+            return outcomes.read_capture(calls.get_intent(intent_id))
+        case VoidRequest():
+            on_page = sent.provider_id.startswith("cs_")
+            return outcomes.read_void((calls.get_session if on_page else calls.get_intent)(sent.provider_id))
+        case RefundRequest():
+            return look_up_refund(calls, sent, request.provider_id)
+        case _:
+            assert_never(sent)
+
+
+def _start(calls: StripeCalls, request: LookUpRequest, sent: StartRequest) -> LookUp:
+    on_page = sent.method == "redirect"
+    known = request.provider_id or _listed(calls, request, sent, on_page)
+    if known is None:
+        return NotFound({"listed": "checkout.sessions" if on_page else "payment_intents"})
+    if on_page:
+        return outcomes.read_session(calls.get_session(known))
+    return outcomes.read_start(calls.get_intent(known))
+
+
+def _listed(calls: StripeCalls, request: LookUpRequest, sent: StartRequest, on_page: bool) -> str | None:
+    """The id of what carries our mark, among all that was made while our request may have been executed."""
+    window = {
+        "gte": int((request.first_sent_at - _CLOCKS_APART).timestamp()),
+        "lte": int((request.last_sent_at + _CLOCKS_APART + _EXECUTED_WITHIN).timestamp()),
+    }
+    params: dict[str, Any] = {"created": window}
+    for one in pages(calls.list_sessions if on_page else calls.list_intents, params):
+        if mark_of(one) == sent.transaction_id:
+            return str(one["id"])
+    return None

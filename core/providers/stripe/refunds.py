@@ -1,0 +1,73 @@
+"""Giving money back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from core.domain.outcomes import Declined, LookUp, NotExecuted, NotExecutedReason, NotFound, Outcome, Unknown
+from core.providers.base import RefundRequest
+from core.providers.stripe import outcomes
+from core.providers.stripe.client import StripeCalls
+from core.providers.stripe.currencies import Inexact, to_stripe
+from core.providers.stripe.declines import decline_of
+from core.providers.stripe.facts import refund_facts
+from core.providers.stripe.failures import Failed
+from core.providers.stripe.lists import pages
+from core.providers.stripe.marks import TRANSACTION, mark_of, refund_marks
+from core.providers.stripe.payments import intent_of
+
+#: The only reasons Stripe takes (docs.stripe.com/api/refunds/create); any other stays with us.
+REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
+
+
+def refund(calls: StripeCalls, request: RefundRequest) -> Outcome:
+    try:
+        units = to_stripe(request.amount, request.currency)
+    except Inexact as error:
+        return NotExecuted(NotExecutedReason.INVALID_REQUEST, str(error), param="amount")
+    intent_id = intent_of(calls, request)
+    if not isinstance(intent_id, str):
+        return intent_id
+    params: dict[str, Any] = {"payment_intent": intent_id, "amount": units, "metadata": refund_marks(request)}
+    if request.reason in REASONS:
+        params["reason"] = request.reason
+    try:
+        answer = outcomes.read_refund(calls.create_refund(params, request.provider_key))
+    except Failed as failed:
+        failure = failed.failure
+    else:
+        return outcomes.settled(answer, Unknown({"cause": "contradicting_answer"}))
+    if failure.verdict == "declined":
+        return Declined(refund_facts({}), decline_of(failure.error))
+    if failure.verdict == "already":
+        # All is given back; whether this refund is among it, only the list can tell.
+        return outcomes.settled(_find(calls, intent_id, request.transaction_id), failure.outcome())
+    return failure.outcome()
+
+
+def look_up_refund(calls: StripeCalls, request: RefundRequest, refund_id: str | None) -> LookUp:
+    """By id, or by our mark among the refunds of the charge. Raises Failed."""
+    if refund_id:
+        return outcomes.read_refund(calls.get_refund(refund_id))
+    intent_id = intent_of(calls, request)
+    if not isinstance(intent_id, str):
+        return Unknown({"cause": "no_intent", "detail": intent_id.detail})
+    return (
+        outcomes.read_refund(found)
+        if (found := _marked(calls, intent_id, request.transaction_id))
+        else NotFound({"listed": "refunds", "payment_intent": intent_id})
+    )
+
+
+def _find(calls: StripeCalls, intent_id: str, transaction_id: str) -> LookUp:
+    try:
+        found = _marked(calls, intent_id, transaction_id)
+    except Failed as failed:
+        return Unknown(failed.failure.evidence())
+    return outcomes.read_refund(found) if found else NotFound({"listed": "refunds"})
+
+
+def _marked(calls: StripeCalls, intent_id: str, transaction_id: str) -> dict[str, Any] | None:
+    listed: Iterator[dict[str, Any]] = pages(calls.list_refunds, {"payment_intent": intent_id})
+    return next((one for one in listed if mark_of(one, TRANSACTION) == transaction_id), None)
