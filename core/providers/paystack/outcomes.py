@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from core.domain.outcomes import (
     ActionRequired,
+    Decline,
+    DeclineCategory,
     Declined,
+    Facts,
     NotExecuted,
     NotExecutedReason,
+    Outcome,
     Pending,
     Succeeded,
     Unknown,
 )
 
+Made = Callable[[Facts], Outcome]
+
+REFUND_FAILED = Decline(
+    "refund_failed",
+    DeclineCategory.UNKNOWN,
+    "The refund did not reach the customer; Paystack credits the sum back to the balance.",
+    provider_code="failed",
+)
+
+
+def still_open(facts: Facts) -> Outcome:
+    """Somebody has to act, at an address that was given before or in Paystack's dashboard."""
+    return ActionRequired(facts, None)
+
+
+def refund_failed(facts: Facts) -> Outcome:
+    return Declined(facts, REFUND_FAILED)
+
+
 #: `data.status` of a transaction (Paystack's page "Verify payments").
-TRANSACTION_STATUSES: Mapping[str, type[Succeeded] | type[Pending] | type[ActionRequired]] = {
+TRANSACTION_STATUSES: Mapping[str, Made] = {
     "success": Succeeded,
     # Money was taken first; what went back is told by refunds and disputes.
     "reversed": Succeeded,
     # An initialised page reads `abandoned` until it is paid, and a failed try on it may be followed by a good one.
-    "abandoned": ActionRequired,
-    "failed": ActionRequired,
+    "abandoned": still_open,
+    "failed": still_open,
     "ongoing": Pending,
     "pending": Pending,
     "processing": Pending,
@@ -32,14 +55,12 @@ TRANSACTION_STATUSES: Mapping[str, type[Succeeded] | type[Pending] | type[Action
 }
 
 #: `data.status` of a refund (Paystack's page "Refunds").
-REFUND_STATUSES: Mapping[
-    str, type[Succeeded] | type[Pending] | type[ActionRequired] | type[Declined]
-] = {
+REFUND_STATUSES: Mapping[str, Made] = {
     "pending": Pending,
     "processing": Pending,
     "processed": Succeeded,
-    "failed": Declined,
-    "needs-attention": ActionRequired,  # the customer's bank details have to be given before Paystack goes on
+    "failed": refund_failed,
+    "needs-attention": still_open,  # the customer's bank details have to be given before Paystack goes on
 }
 
 #: What a refusal proves. `duplicate_reference` proves nothing about this send: an earlier one may have arrived.
@@ -89,7 +110,7 @@ _PRIVATE = re.compile(r"\S+@\S+|[sp]k_(?:test|live)_\w*|\d{10,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Answer:
     """An HTTP answer. `body` is None unless it was a JSON object; `retry_after` in seconds."""
 
     http_status: int
@@ -125,55 +146,55 @@ def clean(text: str) -> str:
     return _PRIVATE.sub("…", text)[:200]
 
 
-def unknown(seen: str, reply: Reply | None = None, **details: str | int) -> Unknown:
+def unknown(seen: str, answer: Answer | None = None, **details: str | int) -> Unknown:
     """An outcome nobody can tell, with what was seen."""
     evidence: dict[str, Any] = {"seen": seen, **details}
-    if reply is None:
+    if answer is None:
         return Unknown(evidence)
-    evidence["http_status"] = reply.http_status
+    evidence["http_status"] = answer.http_status
     for name in ("code", "type", "message"):
-        if reply.word(name):
-            evidence[name] = clean(reply.word(name))
-    return Unknown(evidence, raw=reply.body)
+        if answer.word(name):
+            evidence[name] = clean(answer.word(name))
+    return Unknown(evidence, raw=answer.body)
 
 
-def refusal(reply: Reply) -> NotExecuted | Unknown | None:
+def refusal(answer: Answer) -> NotExecuted | Unknown | None:
     """None for an accepted call; otherwise what its refusal proves."""
-    if reply.accepted:
+    if answer.accepted:
         return None
-    if reply.http_status == 429:
-        return _not_executed(NotExecutedReason.RATE_LIMITED, reply)
-    if reply.http_status >= 500:
-        return unknown("an error of the provider", reply)
-    if reply.body is None:
-        return unknown("an answer that is not JSON", reply)
+    if answer.http_status == 429:
+        return _not_executed(NotExecutedReason.RATE_LIMITED, answer)
+    if answer.http_status >= 500:
+        return unknown("an error of the provider", answer)
+    if answer.body is None:
+        return unknown("an answer that is not JSON", answer)
     # "false" as text is seen in Paystack's own samples; a refusal without the word is none we know.
-    if reply.body.get("status") not in (False, "false"):
-        return unknown("an answer that contradicts its HTTP code", reply)
-    verdict = ERROR_CODES.get(reply.word("code")) or ERROR_MESSAGES.get(reply.message)
-    verdict = verdict or HTTP_CODES.get(reply.http_status)
+    if answer.body.get("status") not in (False, "false"):
+        return unknown("an answer that contradicts its HTTP code", answer)
+    verdict = ERROR_CODES.get(answer.word("code")) or ERROR_MESSAGES.get(answer.message)
+    verdict = verdict or HTTP_CODES.get(answer.http_status)
     if isinstance(verdict, NotExecutedReason):
-        return _not_executed(verdict, reply)
-    return unknown(verdict or "a refusal nobody described", reply)
+        return _not_executed(verdict, answer)
+    return unknown(verdict or "a refusal nobody described", answer)
 
 
-def says_not_found(reply: Reply) -> bool:
+def says_not_found(answer: Answer) -> bool:
     """Paystack's way to tell a look-up that there is no such object."""
-    if reply.http_status not in (400, 404) or reply.body is None or reply.body.get("status") is True:
+    if answer.http_status not in (200, 400, 404) or answer.body is None or answer.body.get("status") is True:
         return False
-    return reply.word("code") in NOT_FOUND_CODES or reply.message in NOT_FOUND_MESSAGES
+    return answer.word("code") in NOT_FOUND_CODES or answer.message in NOT_FOUND_MESSAGES
 
 
-def _not_executed(reason: NotExecutedReason, reply: Reply) -> NotExecuted:
+def _not_executed(reason: NotExecutedReason, answer: Answer) -> NotExecuted:
     return NotExecuted(
         reason,
-        clean(reply.word("message")) or f"Paystack answered {reply.http_status}",
-        retry_after=reply.retry_after if reason is NotExecutedReason.RATE_LIMITED else None,
-        provider_code=clean(reply.word("code")) or None,
-        raw=reply.body,
+        clean(answer.word("message")) or f"Paystack answered {answer.http_status}",
+        retry_after=answer.retry_after if reason is NotExecutedReason.RATE_LIMITED else None,
+        provider_code=clean(answer.word("code")) or None,
+        raw=answer.body,
     )
 
 
-def not_a_request_for_paystack(detail: str) -> NotExecuted:
+def refuse_unsent(detail: str) -> NotExecuted:
     """Refused by ourselves before anything was sent."""
     return NotExecuted(NotExecutedReason.INVALID_REQUEST, detail)
