@@ -110,7 +110,7 @@ def read_key(text: str) -> tuple[Kind, str] | None:
 
 
 def authenticate(core: Core, text: str) -> KeyHolder | None:
-    """Whose key this is; None when it is malformed, unknown, wrong, revoked, expired, or of another mode than it says."""
+    """Whose key this is; None when malformed, unknown, wrong, revoked, expired, or of another mode than it says."""
     named = read_key(text)
     if named is None:
         return None

@@ -11,7 +11,14 @@ from sqlalchemy.engine import Connection, RowMapping
 from core.persistence.database import Scope
 from core.persistence.queries.reading import within
 from core.persistence.tables import (
-    audit_log, deliveries, events, findings, inbox_events, jobs, refunds, transactions,
+    audit_log,
+    deliveries,
+    events,
+    findings,
+    inbox_events,
+    jobs,
+    refunds,
+    transactions,
 )  # fmt: skip
 
 #: A payment with more rows than this has a fault of its own; the newest are what support needs.

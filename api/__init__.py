@@ -1,0 +1,1 @@
+"""The gate: authentication, scopes, limits, validation. It decides nothing about money."""

@@ -1,0 +1,54 @@
+"""Turning what core accepted into an HTTP answer, waiting for the job where the caller prefers that."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, json, request
+
+from api.state import caller, gate
+from api.waiting import preferred_wait
+from core.domain.identifiers import InvalidIdentifier, parse_id
+from core.orchestration import reading
+from core.orchestration.idempotency import Accepted
+
+
+def ok(body: Any, status: int = 200) -> Response:
+    return Response(json.dumps(body), status=status, mimetype="application/json")
+
+
+def row_id(kind: str, text: str) -> UUID:
+    """Raises NotFoundError: a malformed id and one of another kind are as unknown as any."""
+    try:
+        return parse_id(kind, text)
+    except InvalidIdentifier:
+        raise reading.missing(kind) from None
+
+
+def optional_id(kind: str, text: str | None) -> UUID | None:
+    return None if text is None else row_id(kind, text)
+
+
+def accepted(found: Accepted) -> Response:
+    """202 with the job, or with `Prefer: wait=N` 200 with how it ended."""
+    seconds = preferred_wait(request.headers.get("Prefer"), gate().core.settings.max_wait)
+    if seconds is None or found.job_id is None:
+        answer = ok(found.body, found.status_code)
+        if found.location is not None:
+            answer.headers["Location"] = found.location
+    else:
+        answer = _waited(found, found.job_id, seconds)
+    if found.replayed:
+        answer.headers["Idempotent-Replayed"] = "true"
+    return answer
+
+
+def _waited(found: Accepted, job_id: UUID, seconds: int) -> Response:
+    core, scope = gate().core, caller().scope
+    settled = gate().waiting.wait(core, scope, job_id, seconds)
+    answer = ok(reading.get_outcome(core, scope, job_id), 200 if settled else 202)
+    answer.headers["Preference-Applied"] = f"wait={seconds}"
+    if not settled and found.location is not None:
+        answer.headers["Location"] = found.location
+    return answer

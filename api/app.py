@@ -1,0 +1,122 @@
+"""The gate as a WSGI application: every part put together, once a process."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from flask_openapi3.openapi import OpenAPI
+
+from api import docs_page, errors, guard, metrics, request_ids, validation
+from api.health import health
+from api.jobs import jobs
+from api.limits import RateLimits
+from api.openapi import INFO, SECURITY
+from api.payments import payments
+from api.policy import current_policy, policy_of
+from api.providers import providers
+from api.refunds import refunds
+from api.state import Gate, attach
+from api.waiting import WaitingRoom
+from api.webhooks import webhooks
+from core.observability import configure_logging
+from core.orchestration.context import Core, open_core
+from core.persistence.migrate import newest_revision
+from core.settings import load_settings
+from workers.hints import make_wake
+
+log = structlog.get_logger()
+
+#: As many as `tollgate up` gives each process; another number is named in TOLLGATE_API_THREADS.
+_THREADS = 8
+_ROOMS = (payments, refunds, jobs, providers, webhooks, health)
+
+
+def create_app() -> Flask:
+    """What the web server calls in each of its processes. Raises pydantic.ValidationError, KeyUnavailable."""
+    settings = load_settings()
+    configure_logging(settings.log_level, "api")
+    threads = int(os.environ.get("TOLLGATE_API_THREADS", _THREADS))
+    # A connection a thread: none waits for another's, and waiting requests hold none.
+    core = open_core(settings, threads, "tollgate-api", make_wake(settings))
+    return build_app(core, threads)
+
+
+def build_app(core: Core, threads: int = _THREADS) -> Flask:
+    """`threads` bounds how many requests may wait for their jobs at once: a quarter of them."""
+    app = OpenAPI(
+        "tollgate",
+        info=INFO,
+        security_schemes=SECURITY,
+        doc_ui=False,
+        validation_error_callback=validation.refuse,
+        static_folder=None,
+    )
+    app.request_class = guard.GateRequest
+    app.config["MAX_CONTENT_LENGTH"] = max(core.settings.max_body_bytes, core.settings.max_webhook_bytes)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    attach(app, Gate(core, RateLimits(core.settings), WaitingRoom(threads), newest_revision()))
+    errors.install(app)
+    app.before_request(_begin)
+    app.before_request(guard.check)
+    app.after_request(_end)
+    app.teardown_request(_forget)
+    for room in _ROOMS:
+        app.register_api(room)
+    docs_page.install(app)
+    _require_policies(app)
+    return app
+
+
+def _require_policies(app: Flask) -> None:
+    """Deny by default: a route that declares nothing would be open."""
+    bare = [name for name, view in app.view_functions.items() if policy_of(view) is None]
+    if bare:
+        raise RuntimeError(f"routes without a policy: {', '.join(sorted(bare))}")
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    g.request_id = request_ids.choose(request.headers.get(request_ids.HEADER))
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _end(answer: Response) -> Response:
+    route = request.url_rule.rule if request.url_rule is not None else "(none)"
+    seconds = time.perf_counter() - g.started
+    metrics.REQUESTS.labels(request.method, route, answer.status_code).inc()
+    metrics.SECONDS.labels(request.method, route).observe(seconds)
+    code: str | None = g.get("problem_code")
+    if code is not None:
+        metrics.PROBLEMS.labels(code).inc()
+    if route not in ("/healthz", "/readyz", "/metrics"):
+        fields: dict[str, Any] = {"code": code} if code else {}
+        log.info(
+            "request",
+            method=request.method,
+            route=route,
+            status=answer.status_code,
+            duration_ms=round(seconds * 1000, 1),
+            **fields,
+        )
+    return _secured(answer)
+
+
+def _secured(answer: Response) -> Response:
+    headers = answer.headers
+    headers[request_ids.HEADER] = g.request_id
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    policy = current_policy()
+    if policy is None or policy.door != "public":
+        headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _forget(error: BaseException | None) -> None:
+    structlog.contextvars.clear_contextvars()

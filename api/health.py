@@ -1,0 +1,75 @@
+"""Is the gate alive, can it do its work, what has it counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from flask import Response
+
+from api import metrics
+from api.answers import ok
+from api.policy import Policy
+from api.routing import room, route
+from api.schemas.health import Alive, Readiness
+from api.state import Gate, gate
+from core.persistence.migrate import current_revision
+
+health = room("health", __name__, "For load balancers and monitoring.")
+log = structlog.get_logger()
+
+_PUBLIC = Policy("public")
+_READY = Policy("public", codes=("unavailable",))
+
+
+@route(health, "get", "/healthz", _PUBLIC, {200: Alive})
+def alive() -> Response:
+    """Is the process alive"""
+    return ok({"status": "ok"})
+
+
+@route(health, "get", "/readyz", _READY, {200: Readiness, 503: Readiness})
+def ready() -> Response:
+    """Can it do its work, and what stands in its way
+
+    Without Redis work is picked up more slowly and limits are counted per process: degraded, but ready.
+    """
+    parts = {"postgres": _postgres(gate()), "redis": _redis(gate())}
+    if parts["postgres"]["status"] != "ok":
+        answer = ok({"status": "unavailable", "dependencies": parts}, 503)
+        answer.headers["Retry-After"] = "2"
+        return answer
+    degraded = any(part["status"] != "ok" for part in parts.values())
+    return ok({"status": "degraded" if degraded else "ok", "dependencies": parts})
+
+
+@route(health, "get", "/metrics", _PUBLIC, {200: None})
+def show_metrics() -> Response:
+    """Counters in the Prometheus text format"""
+    text, content_type = metrics.exposition()
+    return Response(text, content_type=content_type)
+
+
+def _postgres(here: Gate) -> dict[str, Any]:
+    try:
+        with here.core.database.unscoped() as connection:
+            found = current_revision(connection)
+    except sa.exc.SQLAlchemyError as error:
+        log.warning("readiness: no database", component="postgres", exc_info=error)
+        return {"status": "down", "reason": "the database cannot be reached"}
+    if found != here.revision:
+        return {
+            "status": "down",
+            "reason": f"the schema is at {found or 'nothing'}, {here.revision} is needed; run `tollgate migrate`",
+        }
+    return {"status": "ok", "reason": None}
+
+
+def _redis(here: Gate) -> dict[str, Any]:
+    if here.limits.redis_answers():
+        return {"status": "ok", "reason": None}
+    return {
+        "status": "down",
+        "reason": "Redis cannot be reached; workers poll by themselves, limits are counted per process",
+    }

@@ -1,0 +1,222 @@
+"""The OpenAPI 3.1 document: what flask-openapi3 collects, corrected to say what is true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Flask
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+
+from api.errors import CODES
+from api.idempotency_key import LONGEST
+from api.policy import Policy, policy_of
+
+_METHODS = ("get", "post", "patch", "delete")
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
+INFO = Info(
+    title="Tollgate",
+    version="1",
+    description=(
+        "One gate in front of Stripe and Paystack. Amounts are whole numbers in the currency's minor unit, times are "
+        "UTC. Every answer that is not a success is `application/problem+json` with a stable `code`. Declines are no "
+        "errors: the job succeeds in telling that the payment failed."
+    ),
+)
+SECURITY: dict[str, Any] = {
+    "api_key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "`tg_test_…` or `tg_live_…` for /v1 (the key decides the mode), `tg_admin_…` for /admin/v1.",
+    }
+}
+
+_PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457. `code` is stable; messages name fields and never repeat values.",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["type", "title", "status", "detail", "code", "errors", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "enum": sorted(CODES)},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+        "request_id": {"type": ["string", "null"]},
+    },
+}
+
+_KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": (
+        "Bare or quoted (RFC 8941). The first answer is repeated for every request with the same key and body, "
+        "marked `Idempotent-Replayed: true`; a refused request uses no key up."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": r"^[\x20-\x7e]+$"},
+    "example": "order-42-try-1",
+}
+_PREFER_PARAMETER = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "`wait=N`, 1 to 30 seconds: 200 with the ended job and its payment, 202 if it takes longer.",
+    "schema": {"type": "string"},
+    "example": "wait=10",
+}
+_REQUEST_ID_PARAMETER = {
+    "name": "X-Request-Id",
+    "in": "header",
+    "required": False,
+    "description": "Yours, if it has 1 to 100 of A-Z a-z 0-9 _ . -; else one is made. Comes back with the answer.",
+    "schema": {"type": "string"},
+}
+_TEXT = {"type": "string"}
+_HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-Id": {"schema": _TEXT, "description": "Name it when you ask for help."},
+    "Location": {"schema": _TEXT, "description": "The job."},
+    "Idempotent-Replayed": {
+        "schema": {"type": "string", "enum": ["true"]},
+        "description": "This answer was given before.",
+    },
+    "Preference-Applied": {"schema": _TEXT, "description": "`wait=N` as it was honoured."},
+    "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."},
+    "RateLimit": {"schema": _TEXT},
+    "RateLimit-Policy": {"schema": _TEXT},
+    "WWW-Authenticate": {"schema": _TEXT},
+    "Allow": {"schema": _TEXT},
+}
+_ERROR_HEADERS = {
+    401: ("WWW-Authenticate",),
+    429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
+    503: ("Retry-After",),
+}
+
+
+def codes_of(policy: Policy, method: str) -> list[str]:
+    """Every error code a route can answer with, from what it demands."""
+    codes = list(policy.codes)
+    if policy.door != "public":
+        codes += ["unauthorized", "scope_missing", "key_kind", "rate_limited", "unavailable", "card_number_refused"]
+        codes += ["validation_failed"]
+    if policy.body != "none":
+        codes += ["length_required", "body_too_large", "malformed_request"]
+    if policy.body in ("required", "optional"):
+        codes += ["malformed_json", "body_not_object", "duplicate_json_key", "json_too_deep", "unsupported_media_type"]
+    if policy.body == "none" and method == "post":
+        codes += ["length_required", "body_too_large", "malformed_json"]
+    if policy.body == "raw":
+        codes += ["unavailable"]
+    if policy.idempotent:
+        codes += [
+            "idempotency_key_missing",
+            "idempotency_key_invalid",
+            "idempotency_key_in_use",
+            "idempotency_key_reused",
+        ]
+    return sorted({*codes, "internal_error"})
+
+
+def complete(app: OpenAPI) -> dict[str, Any]:
+    """The document to serve. Call it once all routes are registered."""
+    document: dict[str, Any] = app.api_doc
+    schemas = document["components"]["schemas"]
+    schemas["Problem"] = _PROBLEM_SCHEMA
+    for path, method, operation in _operations(document):
+        policy = _policy(app, path, method)
+        _correct(operation, policy, method)
+    for unused in ("ValidationErrorModel", "UnprocessableEntity"):
+        schemas.pop(unused, None)
+    _lift_definitions(document)
+    return document
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in _METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def _policy(app: Flask, path: str, method: str) -> Policy:
+    rule = path.replace("{", "<").replace("}", ">")
+    for found in app.url_map.iter_rules():
+        if found.rule == rule and method.upper() in (found.methods or ()):
+            policy = policy_of(app.view_functions[found.endpoint])
+            if policy is not None:
+                return policy
+    raise LookupError(f"no route for {method} {path}")
+
+
+def _correct(operation: dict[str, Any], policy: Policy, method: str) -> None:
+    parameters = operation.setdefault("parameters", [])
+    for parameter in parameters:
+        parameter["schema"].pop("description", None)
+    if policy.idempotent:
+        parameters.append(_KEY_PARAMETER)
+    if policy.waits:
+        parameters.append(_PREFER_PARAMETER)
+    parameters.append(_REQUEST_ID_PARAMETER)
+    if policy.body == "optional":
+        operation["requestBody"]["required"] = False
+    if policy.body == "raw":
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
+    if policy.scope:
+        note = f"Needs the scope `{policy.scope}`."
+        operation["description"] = f"{operation.get('description', '').replace('<br/>', ' ').strip()} {note}".strip()
+        operation["x-scope"] = policy.scope
+    operation["responses"] = _successes(operation["responses"], policy) | _errors(policy, method)
+
+
+def _successes(given: dict[str, Any], policy: Policy) -> dict[str, Any]:
+    found = {}
+    for status, answer in given.items():
+        if status == "422" or (int(status) >= 400 and not answer.get("content")):
+            continue
+        names = ["X-Request-Id"]
+        names += ["Idempotent-Replayed"] if policy.idempotent else []
+        names += ["Preference-Applied"] if policy.waits else []
+        names += ["Location"] if status == "202" else []
+        found[status] = {**answer, "headers": {name: _HEADERS[name] for name in names}}
+    return found
+
+
+def _errors(policy: Policy, method: str) -> dict[str, Any]:
+    by_status: dict[int, list[str]] = {}
+    for code in codes_of(policy, method):
+        by_status.setdefault(CODES[code][0], []).append(code)
+    found = {}
+    for status, codes in sorted(by_status.items()):
+        told = "; ".join(f"`{code}`: {CODES[code][1]}" for code in codes)
+        names = ("X-Request-Id", *_ERROR_HEADERS.get(status, ()))
+        found[str(status)] = {
+            "description": told,
+            "headers": {name: _HEADERS[name] for name in names},
+            "content": {
+                "application/problem+json": {
+                    "schema": {
+                        "allOf": [_PROBLEM, {"properties": {"code": {"enum": codes}, "status": {"const": status}}}]
+                    }
+                }
+            },
+        }
+    return found
+
+
+def _lift_definitions(document: dict[str, Any]) -> None:
+    """Definitions inside schemas are components already; two copies of one thing confuse generators."""
+    for schema in document["components"]["schemas"].values():
+        schema.pop("$defs", None)

@@ -1,0 +1,18 @@
+"""One id a request, the caller's if it is sane, on every log line, answer and audit record."""
+
+from __future__ import annotations
+
+import re
+
+from api.card_numbers import holds_card_number
+from core.domain.identifiers import new_id, public_id
+
+HEADER = "X-Request-Id"
+_SANE = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
+
+
+def choose(given: str | None) -> str:
+    """The given id, or a new `req_…` when there is none that can be logged."""
+    if given is not None and _SANE.fullmatch(given) and not holds_card_number(given):
+        return given
+    return public_id("request", new_id())

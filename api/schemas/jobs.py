@@ -1,0 +1,54 @@
+"""Jobs and the answers that carry them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from api.schemas.base import Shown, id_pattern
+from api.schemas.payments import Payment
+from api.schemas.refunds import Refund
+
+
+class Job(Shown):
+    """Work that was accepted and ends."""
+
+    id: str = Field(pattern=id_pattern("job"))
+    kind: str = Field(examples=["create_payment"])
+    status: Literal["queued", "running", "succeeded", "failed", "needs_review", "canceled"]
+    url: str
+    payment: str | None
+    attempts: int
+    next_attempt_at: str | None
+    error: dict[str, Any] | None
+    created_at: str
+    finished_at: str | None
+
+
+class JobResult(Shown):
+    """As it is now."""
+
+    payment: Payment | None = None
+    refund: Refund | None = None
+
+
+class JobWithResult(Job):
+    """`result` is null until the job has ended."""
+
+    result: JobResult | None
+
+
+class AcceptedPayment(Shown):
+    """The job and the payment it works on."""
+
+    job: Job
+    payment: Payment
+
+
+class AcceptedRefund(Shown):
+    """The job, its payment and the refund."""
+
+    job: Job
+    payment: Payment
+    refund: Refund

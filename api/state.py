@@ -1,0 +1,44 @@
+"""What a running gate holds, reachable from the app that holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flask import Flask, current_app, g
+
+from api.limits import RateLimits
+from api.waiting import WaitingRoom
+from core.orchestration.api_keys import KeyHolder
+from core.orchestration.context import Caller, Core
+
+_NAME = "tollgate"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One per app."""
+
+    core: Core
+    limits: RateLimits
+    waiting: WaitingRoom
+    revision: str = field(default="")  # the schema this code is written for
+
+
+def attach(app: Flask, gate: Gate) -> None:
+    app.extensions[_NAME] = gate
+
+
+def gate() -> Gate:
+    found: Gate = current_app.extensions[_NAME]
+    return found
+
+
+def caller() -> Caller:
+    """Who asks, for routes of merchants. Only set behind a policy that demands a merchant's key."""
+    found: Caller = g.caller
+    return found
+
+
+def key_holder() -> KeyHolder:
+    found: KeyHolder = g.key_holder
+    return found

@@ -1,0 +1,34 @@
+"""Webhook API: what providers call. Verified on the raw bytes, stored, answered; never limited."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from api.answers import ok, row_id
+from api.errors import ForgedWebhook
+from api.guard import read_whole
+from api.policy import Policy
+from api.routing import room, route
+from api.schemas.webhooks import Received, WebhookPath
+from api.state import gate
+from core.domain.errors import Forged
+from core.orchestration import inbox
+
+webhooks = room("webhooks", __name__, "What providers tell us.")
+
+_RECEIVE = Policy("public", body="raw", codes=("webhook_forged", "not_found"))
+
+
+@route(webhooks, "post", "/webhooks/<provider>/<account_id>", _RECEIVE, {200: Received})
+def receive(path: WebhookPath) -> Response:
+    """Take a provider's event
+
+    200 means stored, or stored before. Signed by the provider; no API key. Nothing of a forged one is kept but a count.
+    """
+    account_id = row_id("provider_account", path.account_id)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    try:
+        inbox.receive(gate().core, path.provider, account_id, headers, read_whole())
+    except Forged:
+        raise ForgedWebhook("the signature does not verify") from None
+    return ok({"received": True})
