@@ -19,6 +19,8 @@ from cli.guard import GRACE
 
 #: A child's log that is larger than this when the child starts makes room: one older part is kept beside it.
 LOG_LIMIT = 5 * 1024 * 1024
+#: Seconds between two probes: a server that starts in a moment is seen at once, a slow one is not flooded.
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.2
 
 
 class ChildFailed(Refused):
@@ -146,15 +148,21 @@ class Child:
         Raises:
             ChildFailed: it ended before, its time ran out, or `cancelled` was set.
         """
-        deadline = time.monotonic() + self.spec.ready_timeout
-        while not self.spec.ready():
-            if not self.running:
-                raise ChildFailed(self._explain(f"ended with {describe_exit(self.exit_code)} while starting"))
-            if time.monotonic() > deadline:
-                raise ChildFailed(self._explain(f"was not ready after {self.spec.ready_timeout:.0f} s"))
-            if cancelled is not None and cancelled.is_set():
-                raise ChildFailed(f"{self.spec.name} was stopped while starting")
-            time.sleep(0.02)
+        wait_all_ready([self], cancelled)
+
+    def look(self) -> bool:
+        """Whether it is ready now.
+
+        Raises:
+            ChildFailed: it ended, or its time to get ready is over.
+        """
+        if not self.running:
+            raise ChildFailed(self._explain(f"ended with {describe_exit(self.exit_code)} while starting"))
+        if self.spec.ready():
+            return True
+        if time.monotonic() - self.started_at > self.spec.ready_timeout:
+            raise ChildFailed(self._explain(f"was not ready after {self.spec.ready_timeout:.0f} s"))
+        return False
 
     def signal(self, number: int) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -193,6 +201,20 @@ class Child:
     def _explain(self, what: str) -> str:
         tail = read_tail(self.spec.log)
         return f"{self.spec.name} {what}; its log is {self.spec.log}" + (f", which ends:\n{tail}" if tail else "")
+
+
+def wait_all_ready(children: Sequence[Child], cancelled: threading.Event | None = None) -> None:
+    """Returns when all probes were true.
+
+    Raises:
+        ChildFailed: one of them ended or took too long, or `cancelled` was set.
+    """
+    waiting, pause = list(children), FIRST_PAUSE
+    while waiting := [child for child in waiting if not child.look()]:
+        if cancelled is not None and cancelled.is_set():
+            raise ChildFailed(f"{waiting[0].spec.name} was stopped while starting")
+        time.sleep(pause)
+        pause = min(pause * 1.3, LONGEST_PAUSE)
 
 
 def open_log(path: Path) -> BinaryIO:

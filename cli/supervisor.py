@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from cli.guard import GRACE
-from cli.processes import Child, ChildFailed, Guard, Spec, describe_exit
+from cli.processes import Child, ChildFailed, Guard, Spec, describe_exit, wait_all_ready
 
 #: Takes the name of what happened and its details; called from the watching thread, too.
 Report = Callable[[str, dict[str, Any]], None]
@@ -79,8 +79,7 @@ class Supervisor:
                 child = Child(spec, self._guard)
                 children.append(child)
                 child.start()
-            for child in children:
-                child.wait_ready(self.cancelled)
+            wait_all_ready(children, self.cancelled)
         except BaseException:
             for child in children:
                 child.kill()

@@ -66,6 +66,18 @@ def owner_core(data_dir: Path) -> Iterator[Core]:
     Raises:
         Refused: nothing to work on, or the database or the keys do not serve.
     """
+    target = find(data_dir)
+    with core_session(target.databases.owner, target.redis_url, target.key_file) as core:
+        yield core
+
+
+@contextlib.contextmanager
+def core_session(database_url: str, redis_url: str, keys: Path) -> Iterator[Core]:
+    """Core with one connection; what it refuses becomes a sentence.
+
+    Raises:
+        Refused: whatever Tollgate, the database or the keys had against it.
+    """
     from sqlalchemy.exc import SQLAlchemyError  # imported when a command needs it: it takes a while
 
     from core.domain.errors import TollgateError
@@ -73,16 +85,9 @@ def owner_core(data_dir: Path) -> Iterator[Core]:
     from core.persistence.vault import KeyUnavailable
     from core.settings import Settings
 
-    target = find(data_dir)
-    settings = Settings.model_validate(
-        {
-            "DATABASE_URL": target.databases.owner,
-            "REDIS_URL": target.redis_url or "redis://127.0.0.1:6379/0",
-            "key_file": target.key_file,
-        }
-    )
+    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url or "redis://127.0.0.1:6379/0", "key_file": keys}
     try:
-        core = open_core(settings, 1, "tollgate-cli")
+        core = open_core(Settings.model_validate(given), 1, "tollgate-cli")
     except KeyUnavailable as error:
         raise Refused(str(error)) from None
     try:

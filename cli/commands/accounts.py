@@ -1,0 +1,178 @@
+"""`tollgate accounts`: the merchants' provider accounts, whose credentials are sealed before they are stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.commands import options
+from cli.errors import Refused
+from cli.target import owner_core
+from core.domain.identifiers import InvalidIdentifier, parse_id, public_id
+from core.orchestration import accounts as roads
+from core.orchestration.context import Core
+from core.persistence.database import Scope
+
+ACTOR = "cli:accounts"
+MODES = ("test", "live")
+COLUMNS = ("id", "merchant", "provider", "mode", "name", "identity", "status", "priority", "webhook_path")
+#: What is asked for, by provider: (name, what the prompt calls it, may it be empty).
+SECRETS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
+    "stripe": (
+        ("secret_key", "Secret key (sk_…)", False),
+        ("publishable_key", "Publishable key (pk_…)", True),
+        ("webhook_secret", "Signing secret of the webhook endpoint (whsec_…)", True),
+    ),
+    # Paystack signs webhooks with the secret key itself.
+    "paystack": (
+        ("secret_key", "Secret key (sk_…)", False),
+        ("publishable_key", "Public key (pk_…)", True),
+    ),
+}
+
+
+@click.group()
+def accounts() -> None:
+    """Add and list provider accounts."""
+
+
+@accounts.command()
+@options.data_dir
+@click.option("--provider", type=click.Choice(sorted(SECRETS)), required=True)
+@click.option("--mode", type=click.Choice(MODES), required=True, help="Must be that of the credentials.")
+@click.option("--merchant", help="Whose it is (mer_…); may be left out while there is one merchant.")
+@click.option("--new-merchant", help="Make a merchant of this name for it.")
+@click.option("--name", required=True, help="As lists show it.")
+@click.option("--priority", type=click.IntRange(0, 10000), default=100, show_default=True, help="Lower is used first.")
+@click.option("--api-base", help="Another address than the provider's own; test mode only.")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read the secrets as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+def add(
+    data_dir: Path,
+    provider: str,
+    mode: str,
+    merchant: str | None,
+    new_merchant: str | None,
+    name: str,
+    priority: int,
+    api_base: str | None,
+    from_stdin: bool,
+    as_json: bool,
+) -> None:
+    """Check credentials at the provider and store them sealed; the same account again is updated.
+
+    Secrets are asked for, or read from standard input (--stdin) or from TOLLGATE_SECRET_KEY,
+    TOLLGATE_PUBLISHABLE_KEY and TOLLGATE_WEBHOOK_SECRET. They are never taken from the command line.
+    """
+    with owner_core(data_dir) as core:
+        merchant_id = choose_merchant(core, merchant, new_merchant)
+        account = new_account(provider, name, priority, api_base, read_secrets(provider, from_stdin))
+        account_id = roads.save_provider_account(core, Scope(merchant_id, mode), account, ACTOR)
+    shown = public_id("provider_account", account_id)
+    if as_json:
+        click.echo(json.dumps({"id": shown, "webhook_path": f"/webhooks/{provider}/{shown}"}))
+    else:
+        click.echo(f"Saved {shown}. Let {provider} send its webhooks to /webhooks/{provider}/{shown} of this service.")
+
+
+@accounts.command(name="list")
+@options.data_dir
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+def list_(data_dir: Path, as_json: bool) -> None:
+    """List all provider accounts, without their secrets."""
+    with owner_core(data_dir) as core:
+        found = [row for merchant in roads.list_merchants(core) for row in accounts_of(core, merchant)]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in COLUMNS:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in found:
+        table.add_row(*(str(row[column]) for column in COLUMNS))
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def accounts_of(core: Core, merchant: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"merchant": merchant["id"], **row}
+        for mode in MODES
+        for row in roads.list_accounts(core, Scope(merchant["uuid"], mode))
+    ]
+
+
+def choose_merchant(core: Core, named: str | None, new: str | None) -> Any:
+    """The named one, a new one, or the only one."""
+    if named and new:
+        raise Refused("give --merchant or --new-merchant, not both")
+    if new:
+        return roads.create_merchant(core, new)
+    known = {row["id"]: row["uuid"] for row in roads.list_merchants(core)}
+    if named is None:
+        if len(known) == 1:
+            return next(iter(known.values()))
+        raise Refused(f"there are {len(known)} merchants: name one with --merchant, or make one with --new-merchant")
+    try:
+        parse_id("merchant", named)
+    except InvalidIdentifier:
+        raise Refused("--merchant must be an id that begins with mer_") from None
+    if named not in known:
+        raise Refused(f"there is no merchant {named}")
+    return known[named]
+
+
+def read_secrets(provider: str, from_stdin: bool) -> dict[str, str]:
+    """From standard input, from the environment, or by asking without an echo."""
+    wanted = SECRETS[provider]
+    if from_stdin:
+        given = parse_secrets(sys.stdin.read(), provider)
+    else:
+        given = {name: os.environ.get(f"TOLLGATE_{name.upper()}", "") for name, _, _ in wanted}
+        if not given["secret_key"]:
+            given = {name: ask(label, optional) for name, label, optional in wanted}
+    if not given.get("secret_key"):
+        raise Refused("the secret key is missing")
+    return given
+
+
+def ask(label: str, optional: bool) -> str:
+    if optional:
+        return str(click.prompt(f"{label}, or nothing", hide_input=True, default="", show_default=False))
+    return str(click.prompt(label, hide_input=True))
+
+
+def parse_secrets(text: str, provider: str) -> dict[str, str]:
+    """Raises Refused without showing what was read."""
+    known = {name for name, _, _ in SECRETS[provider]}
+    try:
+        given = json.loads(text)
+    except ValueError:
+        raise Refused("standard input holds no JSON object") from None
+    if not isinstance(given, dict) or not set(given) <= known or not all(isinstance(v, str) for v in given.values()):
+        raise Refused(f"standard input must be a JSON object of texts named {', '.join(sorted(known))}")
+    return {name: value.strip() for name, value in given.items()}
+
+
+def new_account(
+    provider: str, name: str, priority: int, api_base: str | None, secrets: Mapping[str, str]
+) -> roads.NewAccount:
+    given = {key: value for key, value in secrets.items() if value}
+    webhook_secret = given.pop("webhook_secret", None)
+    if provider == "paystack":
+        webhook_secret = given["secret_key"]
+    return roads.NewAccount(
+        provider=provider,
+        name=name,
+        credentials=given,
+        webhook_secrets=[webhook_secret] if webhook_secret else [],
+        api_base=api_base,
+        priority=priority,
+    )

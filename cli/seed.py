@@ -1,0 +1,147 @@
+"""What an installation of `tollgate up` begins with: a merchant, a test key, an admin key, accounts at the sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from cli.errors import Refused
+from cli.secrets_file import Secrets
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from core.orchestration.context import Core
+    from core.persistence.database import Scope
+
+MERCHANT = "Development"
+ACTOR = "cli:up"
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """Keys in clear, the merchant's id, and the ids of its provider accounts by provider."""
+
+    test_key: str = field(repr=False)
+    admin_key: str = field(repr=False)
+    merchant: str = ""
+    accounts: Mapping[str, str] = field(default_factory=dict)
+
+
+def seed_development(core: Core, secrets: Secrets, api_url: str, sandbox_urls: Mapping[str, str]) -> Seeded:
+    """Makes what is missing and returns all of it; done again it changes nothing. `core` is the owner's.
+
+    Raises:
+        Refused: a local provider does not take its account.
+    """
+    from core.domain.identifiers import public_id  # core is imported late: this module is read by every command
+
+    test_key, scope = _test_key(core, secrets)
+    accounts = {}
+    for provider, url in sandbox_urls.items():
+        account_id = _account(core, scope, secrets, provider, url)
+        name = public_id("provider_account", account_id)
+        _tell_sandbox(url, secrets, provider, webhook_url=f"{api_url}/webhooks/{provider}/{name}")
+        accounts[provider] = name
+    merchant = public_id("merchant", scope.merchant_id)
+    return Seeded(test_key=test_key, admin_key=_admin_key(core, secrets), merchant=merchant, accounts=accounts)
+
+
+def _test_key(core: Core, secrets: Secrets) -> tuple[str, Scope]:
+    """The kept one if this database still knows it, else a new one for a new merchant."""
+    from core.orchestration import accounts, api_keys
+
+    kept = secrets.get("test_key")
+    holder = api_keys.authenticate(core, kept) if kept else None
+    if holder is None or holder.scope is None:
+        merchant_id = accounts.create_merchant(core, MERCHANT)
+        kept = api_keys.create(core, kind="test", merchant_id=merchant_id, name="tollgate up").text
+        secrets.put("test_key", kept)
+        holder = api_keys.authenticate(core, kept)
+    if holder is None or holder.scope is None:
+        raise Refused("the key that was just made is not accepted; is the clock of the database right?")
+    return str(kept), holder.scope
+
+
+def _admin_key(core: Core, secrets: Secrets) -> str:
+    from core.orchestration import api_keys
+
+    kept = secrets.get("admin_key")
+    if not kept or api_keys.authenticate(core, kept) is None:
+        kept = api_keys.create(core, kind="admin", name="tollgate up").text
+        secrets.put("admin_key", kept)
+    return str(kept)
+
+
+def _account(core: Core, scope: Scope, secrets: Secrets, provider: str, url: str) -> UUID:
+    """The merchant's account at a local provider, which may have moved to another port since."""
+    from core.domain.identifiers import parse_id
+    from core.orchestration import accounts
+
+    known = [
+        found for found in accounts.list_accounts(core, scope) if found["id"] == secrets.get(f"account_{provider}")
+    ]
+    if known:
+        account_id = parse_id("provider_account", known[0]["id"])
+        if known[0]["api_base"] != url:
+            _move(core, scope, account_id, url)
+        return account_id
+    _tell_sandbox(url, secrets, provider, webhook_url=None)
+    new = accounts.NewAccount(
+        provider=provider,
+        name=f"Local {provider.capitalize()}",
+        credentials=credentials(secrets, provider),
+        webhook_secrets=[webhook_secret(secrets, provider)],
+        api_base=url,
+    )
+    account_id = accounts.save_provider_account(core, scope, new, ACTOR)
+    secrets.put(f"account_{provider}", _public(account_id))
+    return account_id
+
+
+def _public(account_id: UUID) -> str:
+    from core.domain.identifiers import public_id
+
+    return public_id("provider_account", account_id)
+
+
+def _move(core: Core, scope: Scope, account_id: UUID, url: str) -> None:
+    """Not by saving it anew: a provider may name an account differently once it has been used."""
+    from core.persistence.tables import provider_accounts
+
+    statement = provider_accounts.update().where(provider_accounts.c.id == account_id).values(api_base=url)
+    with core.database.scoped(scope) as connection:
+        connection.execute(statement)
+
+
+def credentials(secrets: Secrets, provider: str) -> dict[str, str]:
+    """Of the account at a local provider, in the form of the real ones."""
+    return {
+        "secret_key": f"sk_test_{secrets.password(f'sandbox_{provider}')}",
+        "publishable_key": f"pk_test_{secrets.password(f'sandbox_{provider}_public')}",
+    }
+
+
+def webhook_secret(secrets: Secrets, provider: str) -> str:
+    """Paystack signs with the secret key itself."""
+    if provider == "paystack":
+        return credentials(secrets, provider)["secret_key"]
+    return f"whsec_{secrets.password(f'sandbox_{provider}_webhooks')}"
+
+
+def _tell_sandbox(url: str, secrets: Secrets, provider: str, webhook_url: str | None) -> None:
+    account: dict[str, str | None] = {**credentials(secrets, provider), "webhook_url": webhook_url}
+    if provider != "paystack":
+        account["webhook_secret"] = webhook_secret(secrets, provider)
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("POST", "/_sandbox/accounts", json.dumps(account), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise Refused(f"the local {provider} refused its account: {answer.read(500).decode(errors='replace')}")
