@@ -69,7 +69,19 @@ def test_start_opens_a_page_under_our_own_reference(paystack: ScriptedPaystack) 
         "currency": "NGN",
         "email": "ada@example.com",
         "metadata": {"tollgate_transaction": CHARGE, "tollgate_payment": PAYMENT},
-        "callback_url": f"https://shop.example/thanks?order=42&payment={PAYMENT}",
+        "callback_url": f"https://shop.example/thanks?order=42&tollgate_payment={PAYMENT}",
+    }
+
+
+def test_the_merchants_own_words_go_along_but_never_steer_the_page(paystack: ScriptedPaystack) -> None:
+    paystack.on(*INITIALIZE, 200, initialized())
+    words = {"shelf": "4", "tollgate_payment": "pay_forged", "cancel_action": "https://elsewhere.example"}
+    paystack.provider().start(start_request(metadata=words, reference="order-42"))
+    assert paystack.received[0].body["metadata"] == {
+        "shelf": "4",
+        "reference": "order-42",
+        "tollgate_transaction": CHARGE,
+        "tollgate_payment": PAYMENT,
     }
 
 
@@ -87,6 +99,10 @@ def test_francs_are_sent_in_hundredths(paystack: ScriptedPaystack) -> None:
         {"kind": "authorize"},
         {"person": Person()},
         {"currency": "KWD"},
+        {"currency": "EUR"},
+        {"amount": 49_99},
+        {"amount": 10_000_000_01},
+        {"amount": 10_000_001, "currency": "XOF"},
     ],
 )
 def test_what_paystack_cannot_do_is_not_sent(paystack: ScriptedPaystack, changes: dict[str, Any]) -> None:
@@ -211,7 +227,7 @@ def test_verify_settles_a_start(paystack: ScriptedPaystack) -> None:
     [
         (400, refused("Transaction reference not found")),
         (404, refused("Transaction reference not found.", "transaction_not_found")),
-        (404, refused("Nothing", "not_found")),
+        (404, refused("Nothing", "refund_not_found")),
         (200, refused("Transaction reference not found")),
     ],
 )
@@ -227,6 +243,7 @@ def test_an_unknown_reference_is_not_found(paystack: ScriptedPaystack, status: i
         (429, refused("Slow down")),
         (400, refused("Bad request", "invalid_params")),
         (404, b"<html>no such host</html>"),
+        (404, refused("Route not found", "not_found")),
         (500, refused("Transaction reference not found")),
         (200, b"{"),
         (200, {"status": True, "data": None}),
@@ -342,15 +359,12 @@ def test_an_account_with_customers_is_known_by_its_number(paystack: ScriptedPays
     assert (identity.provider_account, identity.mode) == ("integration:100043", "test")
 
 
-def test_a_fresh_account_is_known_by_its_key(paystack: ScriptedPaystack) -> None:
+def test_an_account_without_customers_gets_one_that_names_it(paystack: ScriptedPaystack) -> None:
     paystack.on("GET", "/customer", 200, {"status": True, "data": []})
-    identity = paystack.provider().identify()
-    assert identity.provider_account.startswith("key:")
-    assert identity == paystack.provider().identify()
-    other = {"credentials": {"secret_key": "sk_live_another"}}
-    live = paystack.provider(**other).identify()
-    assert live.mode == "live"
-    assert live.provider_account != identity.provider_account
+    paystack.on("POST", "/customer", 200, {"status": True, "data": {"id": 1, "integration": 100043}})
+    live = paystack.provider(credentials={"secret_key": "sk_live_another"}).identify()
+    assert (live.provider_account, live.mode) == ("integration:100043", "live")
+    assert paystack.received[1].body["email"] == "tollgate@example.com"
 
 
 @pytest.mark.parametrize("key", ["", "sk_test_", "pk_test_abc", "sk_prod_abc", "sk_testabc"])
@@ -361,7 +375,17 @@ def test_a_key_of_another_kind_is_refused_unsent(paystack: ScriptedPaystack, key
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(401, refused("Invalid key")), (404, b"x"), (500, b"x"), (200, b"x"), (429, b"x")]
+    ("status", "body"),
+    [
+        (401, refused("Invalid key")),
+        (404, b"x"),
+        (500, b"x"),
+        (200, b"x"),
+        (429, b"x"),
+        (200, {"status": True, "data": []}),
+        (200, {"status": True, "data": {}}),
+        (200, {"status": True, "data": [{"id": 1}]}),
+    ],
 )
 def test_an_identity_is_never_guessed(paystack: ScriptedPaystack, status: int, body: Any) -> None:
     paystack.on("GET", "/customer", status, body)

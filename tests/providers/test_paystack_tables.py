@@ -298,9 +298,9 @@ def test_no_two_keys_share_a_reference() -> None:
 @pytest.mark.parametrize(
     ("return_url", "expected"),
     [
-        ("https://shop.example/thanks", "https://shop.example/thanks?payment=pay_1"),
-        ("https://shop.example/?a=%20b&c", "https://shop.example/?a=%20b&c&payment=pay_1"),
-        ("https://shop.example/#done", "https://shop.example/?payment=pay_1#done"),
+        ("https://shop.example/thanks", "https://shop.example/thanks?tollgate_payment=pay_1"),
+        ("https://shop.example/?a=%20b&c", "https://shop.example/?a=%20b&c&tollgate_payment=pay_1"),
+        ("https://shop.example/#done", "https://shop.example/?tollgate_payment=pay_1#done"),
     ],
 )
 def test_the_page_returns_with_our_payment_id(return_url: str, expected: str) -> None:

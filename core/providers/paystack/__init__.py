@@ -56,7 +56,8 @@ class PaystackProvider:
         self._client = PaystackClient(account, limits)
 
     def identify(self) -> AccountIdentity:
-        return identity.identify(self._client, self._account.credentials.get("secret_key", ""))
+        with Deadline(self._limits.deadline):
+            return identity.identify(self._client, self._account.credentials.get("secret_key", ""))
 
     def start(self, request: StartRequest) -> Outcome:
         return payments.start(self._client, request)

@@ -98,6 +98,7 @@ GATEWAY_TEXTS: Mapping[str, str] = {
     "incorrect date of birth": "authentication_failed",
     "authentication failed": "authentication_failed",
     "token not generated": "authentication_failed",
+    "token not generated. customer not registered": "authentication_failed",
     "token not generated. customer not registered on token platform": "authentication_failed",
     "auth data error": "authentication_failed",
     "transaction canceled by user": "customer_canceled",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from core.domain.outcomes import NotExecuted, NotExecutedReason
+from core.domain.outcomes import NotExecuted, NotExecutedReason, Unknown
 from core.providers.base import AccountIdentity, IdentityUnknown
 from core.providers.paystack.client import PaystackClient
 from core.providers.paystack.currencies import whole_number
@@ -22,36 +21,34 @@ _ADVICE: Mapping[NotExecutedReason, str] = {
 }
 
 
-def identify(client: PaystackClient, secret_key: str) -> AccountIdentity:
-    """`integration:<number>` as soon as the account has had a customer, `key:<fingerprint>` before.
+#: Made on an account that has no customer at all, so that its number can be read; example.com is nobody's.
+_FIRST_CUSTOMER = {"email": "tollgate@example.com", "first_name": "Tollgate", "last_name": "connection check"}
 
-    The list of customers is the one endpoint that any account may read and that fills with its first payment;
-    balance and settings, which always answer, name no number. An account without customers has no payments
-    either, so nothing is lost when its identity changes with the key. To tell whether two keys belong together,
-    ask with both at the same moment and compare these answers, not one of them with an older answer.
-    Raises IdentityUnknown.
+
+def identify(client: PaystackClient, secret_key: str) -> AccountIdentity:
+    """`integration:<number>`, which stays the same when the merchant rolls the key.
+
+    Every customer names the number, so the list of customers is asked. On an account without any, one is made:
+    balance and settings, which always answer, do not name it, and an identity taken from the key would turn
+    into another with the first payment, or with the next key. Raises IdentityUnknown.
     """
     mode = _MODES.get(secret_key[:8])
     if mode is None or len(secret_key) <= 8:
         raise IdentityUnknown("A Paystack secret key begins with sk_test_ or sk_live_; this one does not.")
-    answer = client.get("/customer", perPage=1, page=1)
-    if isinstance(answer, Answer):
-        refused = refusal(answer)
-        if refused is None:
-            return AccountIdentity(_number_in(answer) or _fingerprint(secret_key), mode)
-        answer = refused
-    if isinstance(answer, NotExecuted) and answer.reason in _ADVICE:
-        raise IdentityUnknown(_ADVICE[answer.reason])
-    raise IdentityUnknown("Paystack did not answer as expected when asked for its customers; try again.")
-
-
-def _number_in(answer: Answer) -> str | None:
-    rows = (answer.body or {}).get("data")
-    first = rows[0] if isinstance(rows, list) and rows else None
+    customers = _accepted(client.get("/customer", perPage=1, page=1)).get("data")
+    if isinstance(customers, list) and not customers:
+        customers = [_accepted(client.post("/customer", _FIRST_CUSTOMER)).get("data")]
+    first = customers[0] if isinstance(customers, list) else None
     number = whole_number(first.get("integration")) if isinstance(first, Mapping) else None
-    return None if number is None else f"integration:{number}"
+    if number is None:
+        raise IdentityUnknown("Paystack did not name the integration this key belongs to; try again.")
+    return AccountIdentity(f"integration:{number}", mode)
 
 
-def _fingerprint(secret_key: str) -> str:
-    """Too short to help anybody guess a key, long enough that two keys differ."""
-    return f"key:{hashlib.sha256(secret_key.encode()).hexdigest()[:16]}"
+def _accepted(answer: Answer | NotExecuted | Unknown) -> Mapping[str, Any]:
+    refused = refusal(answer) if isinstance(answer, Answer) else answer
+    if isinstance(answer, Answer) and refused is None:
+        return answer.body or {}
+    if isinstance(refused, NotExecuted) and refused.reason in _ADVICE:
+        raise IdentityUnknown(_ADVICE[refused.reason])
+    raise IdentityUnknown("Paystack did not answer as expected when asked for its customers; try again.")

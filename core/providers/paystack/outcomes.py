@@ -72,7 +72,6 @@ ERROR_CODES: Mapping[str, Verdict] = {
     "duplicate_reference": REFERENCE_EXISTS,
     "missing_params": NotExecutedReason.INVALID_REQUEST,
     "invalid_params": NotExecutedReason.INVALID_REQUEST,
-    "not_found": NotExecutedReason.INVALID_REQUEST,
     "transaction_not_found": NotExecutedReason.INVALID_REQUEST,
     "invalid_key": NotExecutedReason.MISCONFIGURED,
     "invalid_Key": NotExecutedReason.MISCONFIGURED,
@@ -94,8 +93,9 @@ HTTP_CODES: Mapping[int, NotExecutedReason] = {
     429: NotExecutedReason.RATE_LIMITED,
 }
 
-#: How a look-up says that there is no such transaction or refund; 400 and 404 are used alike.
-NOT_FOUND_CODES = frozenset({"not_found", "transaction_not_found"})
+#: How a look-up says that there is no such transaction or refund; 400 and 404 are used alike. The bare code
+#: "not_found" is not among them: a wrong address has it too, and proves nothing about the transaction.
+NOT_FOUND_CODES = frozenset({"transaction_not_found", "refund_not_found"})
 NOT_FOUND_MESSAGES = frozenset(
     {
         "transaction reference not found",

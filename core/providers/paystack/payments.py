@@ -20,7 +20,13 @@ from core.domain.outcomes import (
 )
 from core.providers.base import StartRequest
 from core.providers.paystack.client import PaystackClient
-from core.providers.paystack.currencies import fee_from_hundredths, from_hundredths, to_hundredths, whole_number
+from core.providers.paystack.currencies import (
+    CURRENCIES,
+    fee_from_hundredths,
+    from_hundredths,
+    to_hundredths,
+    whole_number,
+)
 from core.providers.paystack.declines import decline_of
 from core.providers.paystack.outcomes import (
     TRANSACTION_STATUSES,
@@ -36,7 +42,9 @@ from core.providers.paystack.outcomes import (
 TRANSACTION_MARK = "tollgate_transaction"
 PAYMENT_MARK = "tollgate_payment"
 #: Added to the merchant's return_url beside Paystack's own `trxref` and `reference`.
-RETURN_PARAMETER = "payment"
+RETURN_PARAMETER = "tollgate_payment"
+#: Names by which metadata changes what Paystack's page does; a merchant's own label must not.
+_MEANINGFUL = frozenset({"cancel_action", "custom_fields", "custom_filters", "referrer"})
 
 #: Paystack allows letters, digits and "-", ".", "=". The usual separators get a readable stand-in, the stand-ins
 #: themselves and everything else are written as "=" and two hex digits, so that two keys never share a reference.
@@ -65,17 +73,16 @@ def start(client: PaystackClient, request: StartRequest) -> Outcome:
         return refuse_unsent("Paystack is paid on its own page, and takes the money at once")
     if not request.person.email:
         return refuse_unsent("Paystack needs the customer's e-mail address")
-    try:
-        amount = to_hundredths(request.amount, request.currency)
-    except InvalidMoney as error:
-        return refuse_unsent(str(error))
+    limit = CURRENCIES.get(request.currency)
+    if limit is None or not limit.minimum <= request.amount <= limit.maximum:
+        return refuse_unsent(f"Paystack does not take this amount of {request.currency}")
     reference = reference_for(request.provider_key)
     body: dict[str, Any] = {
         "reference": reference,
-        "amount": amount,
+        "amount": to_hundredths(request.amount, request.currency),
         "currency": request.currency,
         "email": request.person.email,
-        "metadata": {TRANSACTION_MARK: request.transaction_id, PAYMENT_MARK: request.payment_id},
+        "metadata": metadata_of(request),
     }
     if request.return_url:
         body["callback_url"] = callback_url(request.return_url, request.payment_id)
@@ -83,6 +90,13 @@ def start(client: PaystackClient, request: StartRequest) -> Outcome:
     if not isinstance(answer, Answer):
         return answer
     return refusal(answer) or _page(answer, reference)
+
+
+def metadata_of(request: StartRequest) -> dict[str, str]:
+    """Our marks, and the merchant's own metadata as a copy for reading in Paystack's dashboard."""
+    copied = {"reference": request.reference} if request.reference else {}
+    copied |= {name: value for name, value in request.metadata.items() if name not in _MEANINGFUL}
+    return {**copied, TRANSACTION_MARK: request.transaction_id, PAYMENT_MARK: request.payment_id}
 
 
 def callback_url(return_url: str, payment_id: str) -> str:
