@@ -132,6 +132,10 @@ CODES: Mapping[str, tuple[int, str]] = {
 }
 
 
+#: One sentence for all that is not there: unknown, malformed, another kind's, merchant's or mode's.
+_NOT_FOUND = "there is nothing with this id for this API key and its mode"
+
+
 def status_of(error: TollgateError) -> int:
     for kind in type(error).__mro__:
         if kind in STATUS:
@@ -171,7 +175,8 @@ def _told(error: TollgateError) -> Response:
         case core_errors.IdempotencyInUse():
             headers["Retry-After"] = "1"
     g.problem_code = error.code
-    return problem(status, error.code, error.detail, error.errors, headers)
+    detail = _NOT_FOUND if isinstance(error, core_errors.NotFoundError) else error.detail
+    return problem(status, error.code, detail, error.errors, headers)
 
 
 #: Werkzeug's own exceptions in our words; anything else becomes `malformed_request`.

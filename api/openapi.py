@@ -8,10 +8,13 @@ from typing import Any
 from flask import Flask
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api.errors import CODES
 from api.idempotency_key import LONGEST
 from api.policy import Policy, policy_of
+from api.routing import models_of
 
 _METHODS = ("get", "post", "patch", "delete")
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -133,15 +136,21 @@ def codes_of(policy: Policy, method: str) -> list[str]:
 def complete(app: OpenAPI) -> dict[str, Any]:
     """The document to serve. Call it once all routes are registered."""
     document: dict[str, Any] = app.api_doc
-    schemas = document["components"]["schemas"]
-    schemas["Problem"] = _PROBLEM_SCHEMA
     for path, method, operation in _operations(document):
-        policy = _policy(app, path, method)
-        _correct(operation, policy, method)
-    for unused in ("ValidationErrorModel", "UnprocessableEntity"):
-        schemas.pop(unused, None)
-    _lift_definitions(document)
+        _correct(operation, _policy(app, path, method), method)
+    document["components"]["schemas"] = {**_schemas(app), "Problem": _PROBLEM_SCHEMA}
     return document
+
+
+def _schemas(app: Flask) -> dict[str, Any]:
+    """Made by pydantic itself: on the way through flask-openapi3 a schema loses what that has no field for."""
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = []
+    for view in app.view_functions.values():
+        body, answers = models_of(view)
+        wanted += [(body, "validation")] if body is not None else []
+        wanted += [(answer, "serialization") for answer in answers]
+    _, found = models_json_schema(list(dict.fromkeys(wanted)), ref_template="#/components/schemas/{model}")
+    return dict(sorted(found["$defs"].items()))
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -164,7 +173,7 @@ def _policy(app: Flask, path: str, method: str) -> Policy:
 def _correct(operation: dict[str, Any], policy: Policy, method: str) -> None:
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
-        parameter["schema"].pop("description", None)
+        parameter["schema"] = _parameter_schema(parameter["schema"])
     if policy.idempotent:
         parameters.append(_KEY_PARAMETER)
     if policy.waits:
@@ -179,6 +188,16 @@ def _correct(operation: dict[str, Any], policy: Policy, method: str) -> None:
         operation["description"] = f"{operation.get('description', '').replace('<br/>', ' ').strip()} {note}".strip()
         operation["x-scope"] = policy.scope
     operation["responses"] = _successes(operation["responses"], policy) | _errors(policy, method)
+
+
+def _parameter_schema(given: dict[str, Any]) -> dict[str, Any]:
+    """A parameter is there or not, never null; and whole bounds are whole numbers."""
+    schema = {name: value for name, value in given.items() if name not in ("title", "description")}
+    chosen = [one for one in schema.pop("anyOf", ()) if one.get("type") != "null"]
+    if chosen:
+        schema.pop("default", None)
+        schema.update({name: value for name, value in chosen[0].items() if name != "description"})
+    return {name: int(value) if isinstance(value, float) else value for name, value in schema.items()}
 
 
 def _successes(given: dict[str, Any], policy: Policy) -> dict[str, Any]:
@@ -214,9 +233,3 @@ def _errors(policy: Policy, method: str) -> dict[str, Any]:
             },
         }
     return found
-
-
-def _lift_definitions(document: dict[str, Any]) -> None:
-    """Definitions inside schemas are components already; two copies of one thing confuse generators."""
-    for schema in document["components"]["schemas"].values():
-        schema.pop("$defs", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
@@ -12,7 +12,13 @@ from pydantic import BaseModel
 from api.policy import Policy, View, demands
 
 _METHODS = frozenset({"get", "post", "patch", "delete"})
+_ATTRIBUTE = "tollgate_answers"
 BEARER: list[dict[str, list[Any]]] = [{"api_key": []}]
+
+
+def models_of(view: Callable[..., Any]) -> tuple[type[BaseModel] | None, tuple[type[BaseModel], ...]]:
+    """(body, answers) of a declared route."""
+    return get_type_hints(view).get("body"), getattr(view, _ATTRIBUTE, ())
 
 
 def room(name: str, module: str, about: str) -> APIBlueprint:
@@ -34,6 +40,7 @@ def route(
 
     def declare(view: View) -> View:
         demanded = demands(policy)(view)
+        setattr(view, _ATTRIBUTE, tuple(answer for answer in answers.values() if answer is not None))
         options: dict[str, Any] = {"responses": dict(answers)}
         if policy.door != "public":
             options["security"] = BEARER

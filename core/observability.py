@@ -15,11 +15,12 @@ import structlog
 
 #: What may be logged. A field that is not named here is dropped and its name listed under `dropped`.
 ALLOWED = frozenset(
-    "event level timestamp process pid logger request_id method route status duration_ms key_id actor mode merchant_id "
-    "payment_id transaction_id refund_id job_id event_id endpoint_id inbox_id account_id delivery_id provider operation "
-    "kind lane worker attempt attempts count limit fence delay seconds interval lag code reason outcome from_status "
-    "to_status error_type where http_status strategy component version revision port signal exit_code child replayed "
-    "waited started host name size depth queued taken found done failed skipped schedule task dropped message".split()
+    "event level timestamp process pid logger component version name message dropped error_type where "
+    "request_id method route status http_status duration_ms key_id actor mode code reason "
+    "merchant_id payment_id transaction_id refund_id job_id event_id endpoint_id inbox_id account_id delivery_id "
+    "provider operation kind lane worker outcome from_status to_status attempt attempts fence lag "
+    "count size depth queued taken found done failed skipped limit delay seconds interval waited "
+    "schedule task child port host signal exit_code revision strategy replayed".split()
 )
 #: Third parties' sentences are cut here: long ones are dumps.
 _MAX_TEXT = 500

@@ -77,7 +77,10 @@ def web_address(value: str) -> str:
 WebAddress = Annotated[str, Field(max_length=2000, examples=["https://shop.example/back"]), AfterValidator(web_address)]
 MetadataName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,40}$")]
 MetadataText = Annotated[str, Field(max_length=500)]
-Metadata = Annotated[dict[MetadataName, MetadataText], Field(max_length=_MAX_METADATA, examples=[{"order": "42"}])]
+Metadata = Annotated[
+    dict[MetadataName, MetadataText],
+    Field(max_length=_MAX_METADATA, examples=[{"order": "42"}], json_schema_extra={"additionalProperties": False}),
+]
 
 
 class CreatePaymentBody(Body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.api.support import Merchant, Woken, code, fields, payment
+from tests.api.support import Merchant, Woken
 
 
 def test_202_after_payment_job_and_audit_record_are_stored(
