@@ -118,5 +118,5 @@ class Desk:
 
     def publish(self, event: Json, type: str, body: Any = None) -> None:
         """Stores an event and lines it up for the account's webhook address."""
-        self.add("event", event)
+        self.add("event", event, parent=type)
         self.world.webhooks.line_up(self.account, str(event["id"]), type)

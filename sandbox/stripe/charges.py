@@ -222,4 +222,4 @@ def list_charges(call: Call) -> Json:
         {**params.LIST, "payment_intent": params.text, "customer": params.text, "transfer_group": params.text},
     )
     intent = given.get("payment_intent")
-    return lists.page(call, "charge", given, "AND parent = ?" if intent else "", (intent,) if intent else ())
+    return lists.page(call, "charge", given, parents=[intent] if intent else None)

@@ -208,13 +208,8 @@ def cancel(call: Call) -> Json:
 
 def list_refunds(call: Call) -> Json:
     given = params.read(call.params, {**params.LIST, "payment_intent": params.text, "charge": params.text})
-    where, values = "", []
-    if given.get("charge"):
-        where += " AND parent = ?"
-        values.append(given["charge"])
+    charges = [given["charge"]] if given.get("charge") else None
     if given.get("payment_intent"):
-        # By the intent's charges, which are few and indexed, so that not every refund is read.
-        charges = [charge["id"] for charge in call.desk.children("charge", given["payment_intent"])]
-        where += f" AND parent IN ({', '.join('?' * len(charges))})"
-        values += charges
-    return lists.page(call, "refund", given, where, tuple(values))
+        made = [charge["id"] for charge in call.desk.children("charge", given["payment_intent"])]
+        charges = [id for id in made if charges is None or id in charges]
+    return lists.page(call, "refund", given, parents=charges)
