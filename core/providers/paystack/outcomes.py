@@ -20,6 +20,7 @@ from core.domain.outcomes import (
     Succeeded,
     Unknown,
 )
+from core.providers.paystack.redaction import redacted
 
 Made = Callable[[Facts], Outcome]
 
@@ -128,6 +129,11 @@ class Answer:
         data = (self.body or {}).get("data")
         return data if isinstance(data, Mapping) else {}
 
+    @property
+    def kept(self) -> Mapping[str, Any] | None:
+        """The body as it may be stored, sealed."""
+        return None if self.body is None else redacted(self.body)
+
     def word(self, name: str) -> str:
         value = (self.body or {}).get(name)
         return value if isinstance(value, str) else ""
@@ -155,7 +161,7 @@ def unknown(seen: str, answer: Answer | None = None, **details: str | int) -> Un
     for name in ("code", "type", "message"):
         if answer.word(name):
             evidence[name] = clean(answer.word(name))
-    return Unknown(evidence, raw=answer.body)
+    return Unknown(evidence, raw=answer.kept)
 
 
 def refusal(answer: Answer) -> NotExecuted | Unknown | None:
@@ -191,7 +197,7 @@ def _not_executed(reason: NotExecutedReason, answer: Answer) -> NotExecuted:
         clean(answer.word("message")) or f"Paystack answered {answer.http_status}",
         retry_after=answer.retry_after if reason is NotExecutedReason.RATE_LIMITED else None,
         provider_code=clean(answer.word("code")) or None,
-        raw=answer.body,
+        raw=answer.kept,
     )
 
 

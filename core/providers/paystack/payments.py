@@ -112,7 +112,7 @@ def _page(answer: Answer, reference: str) -> ActionRequired | Unknown:
         return unknown("another reference than the one we sent", answer, reference=reference)
     if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
         return unknown("no address of a payment page", answer, reference=reference)
-    facts = Facts(provider_id=reference, extra={"status": "initialized"}, raw=answer.body)
+    facts = Facts(provider_id=reference, extra={"status": "initialized"}, raw=answer.kept)
     return ActionRequired(facts, NextAction(url))
 
 
@@ -160,7 +160,7 @@ def _facts(answer: Answer, reference: str, paid: bool) -> Facts:
         fee=fee if paid else None,
         created_at=read_time(data.get("created_at") or data.get("createdAt")),
         extra=_extra(data),
-        raw=answer.body,
+        raw=answer.kept,
     )
 
 

@@ -91,5 +91,5 @@ def _facts(answer: Answer, refund_id: str | None) -> Facts:
         currency=currency.upper(),
         created_at=read_time(data.get("createdAt") or data.get("created_at")),
         extra={"status": str(data.get("status"))},
-        raw=answer.body,
+        raw=answer.kept,
     )
