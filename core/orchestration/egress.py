@@ -204,10 +204,10 @@ def _words(error: Exception, deadline: Deadline) -> str:
         return "the TLS handshake failed; is the certificate valid for this host?"
     if isinstance(error, socket.gaierror):
         return "the host name could not be resolved"
+    if isinstance(error, NewConnectionError):  # which urllib3 makes a kind of the next
+        return "the connection was refused"
     if isinstance(error, ConnectTimeoutError):
         return "no connection in time"
-    if isinstance(error, NewConnectionError):
-        return "the connection was refused"
     if isinstance(error, ProtocolError):
         return "the connection ended before an answer"
     return "the answer was not HTTP"
