@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
-from core.domain.outcomes import LookUp, Outcome
+from core.domain.outcomes import LookUp, NotFound, Outcome
 from core.providers.base import (
     Account,
     AccountIdentity,
@@ -63,13 +64,19 @@ class StripeProvider:
 
     def look_up(self, request: LookUpRequest) -> LookUp:
         with self._deadline():
-            return look_up(self._calls, request)
+            found = look_up(self._calls, request)
+        return found if isinstance(found, NotFound) else payments.with_key(self._calls, found)
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> VerifiedEvent:
         return signatures.verify(headers, body, self._webhook_secrets, now)
 
     def read_webhook(self, event: VerifiedEvent) -> list[News] | Ignored:
-        return webhooks.read(event)
+        news = webhooks.read(event)
+        return news if isinstance(news, Ignored) else [self._with_key(one) for one in news]
+
+    def _with_key(self, news: News) -> News:
+        """An action told by webhook is as complete as one told by an answer."""
+        return news if news.outcome is None else replace(news, outcome=payments.with_key(self._calls, news.outcome))
 
     def _deadline(self) -> Deadline:
         """One for all requests of an operation."""

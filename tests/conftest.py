@@ -1,0 +1,52 @@
+"""Servers once per test process, a migrated database per module, and the world that stands on both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from cli.embedded import Embedded
+from tests.support import databases
+from tests.support.sandboxes import Sandbox
+from tests.support.world import World
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    servers = Embedded(tmp_path_factory.mktemp("servers"), temporary=True)
+    servers.start()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="session")
+def template(embedded: Embedded) -> str:
+    return databases.make_template(embedded)
+
+
+@pytest.fixture(scope="module")
+def database(embedded: Embedded, template: str) -> Iterator[databases.Urls]:
+    name = f"test_{uuid4().hex}"
+    yield databases.create(embedded, name, template)
+    databases.drop(embedded, name)
+
+
+@pytest.fixture(scope="session")
+def sandboxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sandbox]]:
+    base: Path = tmp_path_factory.mktemp("sandboxes")
+    started = {name: Sandbox(name, base / name) for name in ("stripe", "paystack")}
+    for sandbox in started.values():
+        sandbox.post("settings", rate_limit=0, rate_limit_total=0)
+    yield started
+    for sandbox in started.values():
+        sandbox.stop()
+
+
+@pytest.fixture(scope="module")
+def world(embedded: Embedded, database: databases.Urls, sandboxes: dict[str, Sandbox]) -> Iterator[World]:
+    made = World(database, embedded.redis_url, sandboxes)
+    yield made
+    made.close()
