@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import Response, json, request
 
+from api.policy import current_policy
 from api.state import caller, gate
 from api.waiting import preferred_wait
 from core.domain.identifiers import InvalidIdentifier, parse_id
@@ -32,7 +33,9 @@ def optional_id(kind: str, text: str | None) -> UUID | None:
 
 def accepted(found: Accepted) -> Response:
     """202 with the job, or with `Prefer: wait=N` 200 with how it ended."""
-    seconds = preferred_wait(request.headers.get("Prefer"), gate().core.settings.max_wait)
+    policy = current_policy()
+    asked = request.headers.get("Prefer") if policy is not None and policy.waits else None
+    seconds = preferred_wait(asked, gate().core.settings.max_wait)
     if seconds is None or found.job_id is None:
         answer = ok(found.body, found.status_code)
         if found.location is not None:

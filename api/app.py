@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 from flask_openapi3.openapi import OpenAPI
 
 from api import docs_page, errors, guard, metrics, request_ids, validation
+from api.events import events
 from api.health import health
 from api.jobs import jobs
 from api.limits import RateLimits
@@ -21,6 +22,7 @@ from api.providers import providers
 from api.refunds import refunds
 from api.state import Gate, attach
 from api.waiting import WaitingRoom
+from api.webhook_endpoints import webhook_endpoints
 from api.webhooks import webhooks
 from core.observability import configure_logging
 from core.orchestration.context import Core, open_core
@@ -32,7 +34,7 @@ log = structlog.get_logger()
 
 #: As many as `tollgate up` gives each process; another number is named in TOLLGATE_API_THREADS.
 _THREADS = 8
-_ROOMS = (payments, refunds, jobs, providers, webhooks, health)
+_ROOMS = (payments, refunds, jobs, providers, events, webhook_endpoints, webhooks, health)
 
 
 def create_app() -> Flask:

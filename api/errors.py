@@ -115,6 +115,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "state_conflict": (409, "The state does not allow it"),
     "nothing_to_refund": (409, "There is nothing to give back"),
     "operation_in_progress": (409, "Another operation on the payment is under way"),
+    "no_endpoint": (409, "No webhook endpoint asks for this kind of event"),
     "outcome_unknown": (409, "What the provider did is not known yet"),
     "idempotency_key_in_use": (409, "A request with this key is still being stored"),
     "length_required": (411, "The body has no length"),

@@ -37,7 +37,7 @@ def check() -> None:
     elif policy.body == "none":
         _refuse_body()
         g.body = None
-    if policy.idempotent:
+    if policy.key == "required" or (policy.key == "optional" and idempotency_key.HEADER in request.headers):
         g.idempotency_key = idempotency_key.read_key()
 
 

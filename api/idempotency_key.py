@@ -46,3 +46,8 @@ def fingerprint(method: str, path: str, body: object) -> bytes:
 def current_key() -> IdempotencyKey:
     """Of the request under way, whose header and body the gate has checked."""
     return IdempotencyKey(g.idempotency_key, fingerprint(request.method, request.path, g.body))
+
+
+def optional_key() -> IdempotencyKey | None:
+    """For methods that may be repeated by nature: None when the caller sent no key."""
+    return current_key() if "idempotency_key" in g else None

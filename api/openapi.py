@@ -90,7 +90,7 @@ _REQUEST_ID_PARAMETER = {
 _TEXT = {"type": "string"}
 _HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {"schema": _TEXT, "description": "Name it when you ask for help."},
-    "Location": {"schema": _TEXT, "description": "The job."},
+    "Location": {"schema": _TEXT, "description": "Where to read it."},
     "Idempotent-Replayed": {
         "schema": {"type": "string", "enum": ["true"]},
         "description": "This answer was given before.",
@@ -123,13 +123,10 @@ def codes_of(policy: Policy, method: str) -> list[str]:
         codes += ["length_required", "body_too_large", "malformed_json"]
     if policy.body == "raw":
         codes += ["unavailable"]
-    if policy.idempotent:
-        codes += [
-            "idempotency_key_missing",
-            "idempotency_key_invalid",
-            "idempotency_key_in_use",
-            "idempotency_key_reused",
-        ]
+    if policy.key == "required":
+        codes += ["idempotency_key_missing"]
+    if policy.key != "none":
+        codes += ["idempotency_key_invalid", "idempotency_key_in_use", "idempotency_key_reused"]
     return sorted({*codes, "internal_error"})
 
 
@@ -174,8 +171,8 @@ def _correct(operation: dict[str, Any], policy: Policy, method: str) -> None:
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
         parameter["schema"] = _parameter_schema(parameter["schema"])
-    if policy.idempotent:
-        parameters.append(_KEY_PARAMETER)
+    if policy.key != "none":
+        parameters.append({**_KEY_PARAMETER, "required": policy.key == "required"})
     if policy.waits:
         parameters.append(_PREFER_PARAMETER)
     parameters.append(_REQUEST_ID_PARAMETER)
@@ -206,9 +203,9 @@ def _successes(given: dict[str, Any], policy: Policy) -> dict[str, Any]:
         if status == "422" or (int(status) >= 400 and not answer.get("content")):
             continue
         names = ["X-Request-Id"]
-        names += ["Idempotent-Replayed"] if policy.idempotent else []
+        names += ["Idempotent-Replayed"] if policy.key != "none" else []
         names += ["Preference-Applied"] if policy.waits else []
-        names += ["Location"] if status == "202" else []
+        names += ["Location"] if status in ("201", "202") else []
         found[status] = {**answer, "headers": {name: _HEADERS[name] for name in names}}
     return found
 

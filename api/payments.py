@@ -24,25 +24,21 @@ _CREATE = Policy(
     "merchant",
     "payments:write",
     body="required",
-    idempotent=True,
+    key="required",
     waits=True,
     codes=("validation_failed", "capability_unsupported", "no_provider_account"),
 )
+_CHANGE = ("not_found", "state_conflict", "operation_in_progress", "validation_failed", "capability_unsupported")
 _CAPTURE = Policy(
     "merchant",
     "payments:write",
     body="optional",
-    idempotent=True,
+    key="required",
     waits=True,
-    codes=("not_found", "state_conflict", "validation_failed", "capability_unsupported"),
+    codes=(*_CHANGE, "amount_too_large"),
 )
-_CHANGE = Policy(
-    "merchant",
-    "payments:write",
-    idempotent=True,
-    waits=True,
-    codes=("not_found", "state_conflict", "validation_failed", "capability_unsupported"),
-)
+_CANCEL = Policy("merchant", "payments:write", key="required", waits=True, codes=(*_CHANGE, "outcome_unknown"))
+_SYNC = Policy("merchant", "payments:write", key="required", waits=True, codes=("not_found", "validation_failed"))
 _ACCEPTED = {200: AcceptedPayment, 202: AcceptedPayment}
 
 
@@ -92,14 +88,14 @@ def capture_payment(path: PathId, query: NoQuery, body: CaptureBody) -> Response
     return accepted(accept.capture_payment(gate().core, caller(), command, current_key()))
 
 
-@route(payments, "post", "/v1/payments/<id>/cancel", _CHANGE, _ACCEPTED)
+@route(payments, "post", "/v1/payments/<id>/cancel", _CANCEL, _ACCEPTED)
 def cancel_payment(path: PathId, query: NoQuery) -> Response:
     """End a payment that has taken no money"""
     command = CancelPayment(row_id("payment", path.id))
     return accepted(accept.cancel_payment(gate().core, caller(), command, current_key()))
 
 
-@route(payments, "post", "/v1/payments/<id>/sync", _CHANGE, _ACCEPTED)
+@route(payments, "post", "/v1/payments/<id>/sync", _SYNC, _ACCEPTED)
 def sync_payment(path: PathId, query: NoQuery) -> Response:
     """Ask the provider now
 

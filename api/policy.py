@@ -18,7 +18,7 @@ class Policy:
     door: Literal["merchant", "admin", "public"]
     scope: str | None = None
     body: Literal["none", "required", "optional", "raw"] = "none"
-    idempotent: bool = False
+    key: Literal["none", "required", "optional"] = "none"  # the Idempotency-Key header
     waits: bool = False
     codes: tuple[str, ...] = ()
 

@@ -25,9 +25,9 @@ _CREATE = Policy(
     "merchant",
     "refunds:write",
     body="optional",
-    idempotent=True,
+    key="required",
     waits=True,
-    codes=("not_found", "state_conflict", "validation_failed", "capability_unsupported"),
+    codes=("not_found", "nothing_to_refund", "amount_too_large", "validation_failed", "capability_unsupported"),
 )
 
 

@@ -94,7 +94,8 @@ class JobQuery(Parameters):
     )
 
 
-class EventsQuery(_Page):
+class EventsQuery(Parameters):
+    limit: QueryNumber = Field(20, ge=1, le=100, description="How many at most.")
     after: str | None = Field(None, pattern=id_pattern("event"), description="The last id of the page before.")
     type: Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$", max_length=80)] | None = None
     payment: str | None = Field(None, pattern=id_pattern("payment"))

@@ -1,8 +1,7 @@
-"""A gate over a real database: one server a session, one migrated database a session, a merchant a test."""
+"""A gate over a real database of the module's own, called without a server in between; a merchant a test."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 
@@ -10,48 +9,14 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy.engine import make_url
 
 from api.app import build_app
-from cli.embedded import start_embedded
 from core.orchestration import accounts, api_keys
 from core.orchestration.context import Core
 from core.persistence.database import Database, Scope, create_engine
-from core.persistence.migrate import migrate
 from core.persistence.vault import Vault, new_keys, parse_keys
-from tests.api.support import Databases, Merchant, Woken, add_account, settings_for
-
-
-@pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An owner's address at a running Postgres: the one named, or one of our own."""
-    named = os.environ.get("TOLLGATE_TEST_DATABASE_URL")
-    if named:
-        yield named
-        return
-    with start_embedded(tmp_path_factory.mktemp("gate")) as embedded:
-        yield embedded.superuser_url
-
-
-@pytest.fixture(scope="session")
-def databases(server_url: str) -> Iterator[Databases]:
-    name = f"gate_{secrets.token_hex(4)}"
-    server = make_url(server_url).set(drivername="postgresql+psycopg2")
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    made = server.set(database=name)
-
-    def login(role: str) -> str:
-        return made.set(username=f"{name}_{role}", password="of-the-tests").render_as_string(hide_password=False)
-
-    found = Databases(made.render_as_string(hide_password=False), login("api"), login("worker"))
-    migrate(found.owner, found.api, found.worker)
-    yield found
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-        connection.execute(sa.text(f"DROP ROLE {name}_api, {name}_worker"))
-    admin.dispose()
+from tests.api.support import Merchant, Woken, add_account, settings_for
+from tests.support.databases import Urls
 
 
 @pytest.fixture(scope="session")
@@ -59,36 +24,36 @@ def vault() -> Vault:
     return Vault(parse_keys(new_keys()))
 
 
-@pytest.fixture(scope="session")
-def owner(databases: Databases, vault: Vault) -> Iterator[Core]:
+@pytest.fixture(scope="module")
+def owner(database: Urls, vault: Vault) -> Iterator[Core]:
     """For what operators do."""
-    engine = create_engine(databases.owner, 2, "tests")
-    yield Core(settings_for(databases.owner), Database(engine), vault)
+    engine = create_engine(database.owner, 2, "tests")
+    yield Core(settings_for(database.owner), Database(engine), vault)
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
-def worker(databases: Databases, vault: Vault) -> Iterator[Core]:
+@pytest.fixture(scope="module")
+def worker(database: Urls, vault: Vault) -> Iterator[Core]:
     """For what workers do."""
-    engine = create_engine(databases.worker, 2, "tests")
-    yield Core(settings_for(databases.worker), Database(engine), vault)
+    engine = create_engine(database.worker, 2, "tests")
+    yield Core(settings_for(database.worker), Database(engine), vault)
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def woken() -> Woken:
     return Woken()
 
 
-@pytest.fixture(scope="session")
-def core(databases: Databases, vault: Vault, woken: Woken) -> Iterator[Core]:
+@pytest.fixture(scope="module")
+def core(database: Urls, vault: Vault, woken: Woken) -> Iterator[Core]:
     """The gate's own: it sees what the api role may see."""
-    engine = create_engine(databases.api, 8, "tests")
-    yield Core(settings_for(databases.api), Database(engine), vault, woken)
+    engine = create_engine(database.api, 8, "tests")
+    yield Core(settings_for(database.api), Database(engine), vault, woken)
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app(core: Core) -> Flask:
     return build_app(core)
 

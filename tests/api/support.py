@@ -26,13 +26,6 @@ STRIPE_SECRET = "whsec_of_the_tests"
 PAYSTACK_SECRET = "sk_test_of_the_tests"
 
 
-@dataclass(frozen=True)
-class Databases:
-    owner: str
-    api: str
-    worker: str
-
-
 def settings_for(url: str, **changes: Any) -> Settings:
     values = {"DATABASE_URL": url, "REDIS_URL": NO_REDIS, "rate_limit": "100000/second", **changes}
     return Settings(**values)
