@@ -8,7 +8,18 @@ from .. import ids
 from ..http import Call
 from ..ledger import Json
 from ..world import Desk
-from . import cards, checkout_params, confirmation, events, intent_params, lists, money, params, payment_intents
+from . import (
+    cards,
+    checkout_params,
+    confirmation,
+    events,
+    intent_object,
+    intent_params,
+    lists,
+    money,
+    params,
+    payment_intents,
+)
 from .cards import Card
 from .errors import StripeError, missing
 from .objects import expanded
@@ -182,7 +193,7 @@ def _intent(desk: Desk, session: Json) -> Json:
     if session["payment_intent"]:
         return payment_intents.find(desk, session["payment_intent"])
     given = {**session["_intent_data"], "amount": session["amount_total"], "currency": session["currency"]}
-    intent = payment_intents.new(desk, given, {"allow_redirects": "always", "enabled": True})
+    intent = intent_object.new(desk, given, {"allow_redirects": "always", "enabled": True})
     intent |= {
         "_session": session["id"],
         "_return_url": session["success_url"],

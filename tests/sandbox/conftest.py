@@ -216,9 +216,11 @@ def receiver() -> Iterator[Receiver]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            held.arrived.put((dict(self.headers.items()), body))
+            if self.path == "/hook":
+                held.arrived.put((dict(self.headers.items()), body))
             self.send_response(held.answers.pop(0) if held.answers else 200)
             self.send_header("Content-Length", "0")
+            self.send_header("Location", "/moved")  # never followed: a redirect is a failed delivery
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:

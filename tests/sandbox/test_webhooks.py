@@ -48,7 +48,7 @@ def test_only_success_is_told_by_paystack(hooked_integration, receiver):
 
 
 def test_a_failed_delivery_is_tried_again(hooked_shop, receiver, eventually):
-    receiver.answers += [500, 302]
+    receiver.answers += [500, 307]
     hooked_shop.client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
     bodies = [receiver.next()[1] for _ in range(3)]
     assert len(set(bodies)) == 1
