@@ -18,6 +18,7 @@ class Peer:
         self.over = threading.Event()
         self.accepted = 0
         self._script, self._tls = script, tls
+        self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -39,16 +40,25 @@ class Peer:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), contextlib.closing(connection):
+        try:
             if self._tls:
                 connection = self._tls.wrap_socket(connection, server_side=True)
+            self._open.add(connection)
             self._script(connection, self.over)
+        except OSError:
+            return  # the other side went away, which is what many of the tests are about
+        finally:
+            self._open.discard(connection)
+            connection.close()
 
     def stop(self) -> None:
         self.over.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -10,7 +11,7 @@ import stripe
 
 from core.providers.base import Account, AccountIdentity, CallLimits, IdentityUnknown
 from core.providers.stripe.failures import Failed, failure_of
-from core.providers.transport import TransportError, exchange
+from core.providers.transport import Reply, TransportError, exchange
 
 #: Pinned here rather than taken from the package, so that updating it is a decision with its own tests.
 API_VERSION = "2026-10-28.endive"
@@ -52,7 +53,8 @@ class Transport(stripe.HTTPClient):
             raise stripe.APIConnectionError(  # type: ignore[no-untyped-call]
                 str(error), http_status=error.http_status, headers=kept
             ) from error
-        return reply.body, reply.status, {name: reply.headers[name] for name in _HEADERS & set(reply.headers)}
+        kept = {name: reply.headers[name] for name in _HEADERS & set(reply.headers)}
+        return _readable(reply, kept), reply.status, kept
 
     def request_with_retries(
         self,
@@ -138,6 +140,18 @@ class StripeCalls:
             raise IdentityUnknown(failed.failure.advice()) from None
         shown = (body.get("settings") or {}).get("dashboard") or {}
         return AccountIdentity(str(body["id"]), cast(Any, mode), shown.get("display_name"))
+
+
+def _readable(reply: Reply, headers: dict[str, str]) -> str:
+    """The body as text, if it is one that the package can take without stumbling. Raises APIError."""
+    try:
+        text = reply.body.decode()
+        body = json.loads(text) if reply.status >= 300 else {}
+    except ValueError:
+        body, text = None, ""
+    if not isinstance(body, dict) or not isinstance(body.get("error", {}), dict):
+        raise stripe.APIError("no readable answer", http_status=reply.status, headers=headers)
+    return text
 
 
 def _ask(call: Callable[[], Any]) -> dict[str, Any]:

@@ -63,6 +63,6 @@ def _event(body: bytes) -> VerifiedEvent:
 
 
 def _time(value: object) -> datetime | None:
-    if isinstance(value, int) and 0 <= value < 253_402_300_800:  # the year 10000
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 253_402_300_800:  # the year 10000
         return datetime.fromtimestamp(value, UTC)
     return None
