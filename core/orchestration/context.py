@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -23,6 +24,10 @@ def no_wake(lane: str, jobs: Sequence[UUID]) -> None:
     """For processes that leave pick-up to the workers' own polling."""
 
 
+def _machine_time() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """One per process, made at its start."""
@@ -32,6 +37,8 @@ class Core:
     vault: Vault
     wake: Wake = no_wake
     pacer: Pacer = field(default_factory=PrivatePacer)
+    # The machine's own time, for what the outside world stamps (webhook signatures); rows use the database's.
+    clock: Callable[[], datetime] = _machine_time
 
     @contextmanager
     def transaction(self, scope: Scope, lock_timeout: float = 5.0) -> Iterator[Connection]:

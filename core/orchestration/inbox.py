@@ -19,7 +19,7 @@ from core.domain.outcomes import Canceled, Facts, Succeeded
 from core.orchestration import announce, jobs, provider_manager, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
-from core.persistence.database import Scope, present
+from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
 from core.persistence.queries.findings import open_finding
 from core.persistence.tables import inbox_events
@@ -45,9 +45,8 @@ def receive(
     scope = _scope_of(core, provider, account_id)
     with core.transaction(scope) as connection:
         account = provider_manager.open_account(core, connection, scope, account_id)
-        now = present(connection)
     try:
-        event = account.provider.verify_webhook(headers, body, now)
+        event = account.provider.verify_webhook(headers, body, core.clock())
     except Forged:
         with core.database.unscoped() as connection:
             connection.execute(_COUNT_FORGED, {"account": account_id})

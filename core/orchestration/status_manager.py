@@ -111,6 +111,9 @@ def apply(
         return Applied(payment, transaction, stale=True)
     transaction = _change(connection, "transaction", transaction, plan.transaction_status, plan.transaction, cause)
     values = dict(plan.payment)
+    if transaction["status"] in ("pending", "requires_action"):
+        # Not every end is told by webhook: what is open is asked about, also when the payment itself is final.
+        values["next_sync_at"] = present(connection) + timedelta(seconds=core.settings.sync_delays[0])
     if plan.next_action is not None:
         values.update(_next_action_values(core, connection, payment, plan.next_action))
     payment = _change_payment(core, connection, payment, plan.payment_status, values, cause)

@@ -97,7 +97,7 @@ CREATE POLICY {table}_worker ON {table} TO tollgate_worker_rights
 """
 
 _BOTH = """
-GRANT SELECT ON app_clock, merchants TO {role};
+GRANT SELECT ON app_clock, merchants, alembic_version TO {role};
 GRANT EXECUTE ON FUNCTION app_now() TO {role};
 GRANT SELECT, INSERT ON data_keys, customers, payments, refunds, transactions, jobs, idempotency_keys,
     inbox_events, webhook_endpoints, findings, bodies, events, audit_log TO {role};
