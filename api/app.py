@@ -26,7 +26,6 @@ from api.webhook_endpoints import webhook_endpoints
 from api.webhooks import webhooks
 from core.observability import configure_logging
 from core.orchestration.context import Core, open_core
-from core.persistence.migrate import newest_revision
 from core.settings import load_settings
 from workers.hints import make_wake
 
@@ -60,7 +59,7 @@ def build_app(core: Core, threads: int = _THREADS) -> Flask:
     app.request_class = guard.GateRequest
     app.config["MAX_CONTENT_LENGTH"] = max(core.settings.max_body_bytes, core.settings.max_webhook_bytes)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    attach(app, Gate(core, RateLimits(core.settings), WaitingRoom(threads), newest_revision()))
+    attach(app, Gate(core, RateLimits(core.settings), WaitingRoom(threads)))
     errors.install(app)
     app.before_request(_begin)
     app.before_request(guard.check)

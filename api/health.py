@@ -14,13 +14,12 @@ from api.policy import Policy
 from api.routing import room, route
 from api.schemas.health import Alive, Readiness
 from api.state import Gate, gate
-from core.persistence.migrate import current_revision
+from core.persistence.queries.schema import missing_columns
 
 health = room("health", __name__, "For load balancers and monitoring.")
 log = structlog.get_logger()
 
 _PUBLIC = Policy("public")
-_READY = Policy("public", codes=("unavailable",))
 
 
 @route(health, "get", "/healthz", _PUBLIC, {200: Alive})
@@ -29,7 +28,7 @@ def alive() -> Response:
     return ok({"status": "ok"})
 
 
-@route(health, "get", "/readyz", _READY, {200: Readiness, 503: Readiness})
+@route(health, "get", "/readyz", _PUBLIC, {200: Readiness, 503: Readiness})
 def ready() -> Response:
     """Can it do its work, and what stands in its way
 
@@ -54,15 +53,13 @@ def show_metrics() -> Response:
 def _postgres(here: Gate) -> dict[str, Any]:
     try:
         with here.core.database.unscoped() as connection:
-            found = current_revision(connection)
+            missing = missing_columns(connection)
     except sa.exc.SQLAlchemyError as error:
         log.warning("readiness: no database", component="postgres", exc_info=error)
         return {"status": "down", "reason": "the database cannot be reached"}
-    if found != here.revision:
-        return {
-            "status": "down",
-            "reason": f"the schema is at {found or 'nothing'}, {here.revision} is needed; run `tollgate migrate`",
-        }
+    if missing:
+        reason = f"the schema is behind, {missing[0]} is missing; run `tollgate migrate`"
+        return {"status": "down", "reason": reason}
     return {"status": "ok", "reason": None}
 
 

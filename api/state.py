@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flask import Flask, current_app, g
 
@@ -21,7 +21,6 @@ class Gate:
     core: Core
     limits: RateLimits
     waiting: WaitingRoom
-    revision: str = field(default="")  # the schema this code is written for
 
 
 def attach(app: Flask, gate: Gate) -> None:

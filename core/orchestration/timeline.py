@@ -91,10 +91,12 @@ def _route(payment: Row) -> Iterator[Entry]:
     yield _entry(payment["created_at"], "route.decided", chosen, details)
 
 
-def _jobs(row: Row) -> Iterator[Entry]:
+def _jobs(row: Row, accepted: Mapping[UUID, datetime]) -> Iterator[Entry]:
     job = {"job": public_id("job", row["id"]), "job_kind": row["kind"]}
     if row["kind"] in _REQUESTS:
-        yield _entry(row["created_at"], "request.accepted", _REQUESTS[row["kind"]], job)
+        # The job is the last row of its commit; the request came before the first one.
+        asked_at = accepted.get(row["target_id"] or row["id"], row["created_at"])
+        yield _entry(asked_at, "request.accepted", _REQUESTS[row["kind"]], job)
     state = {**job, "status": row["status"], "attempts": row["attempts"], "error": row["error"]}
     if row["finished_at"] is not None:
         yield _entry(row["finished_at"], "job.ended", f"Job {row['kind']} {row['status']}", state)
@@ -215,7 +217,6 @@ def _findings(row: Row) -> Iterator[Entry]:
 
 
 _TELLERS: Mapping[str, Callable[[Row], Iterator[Entry]]] = {
-    "jobs": _jobs,
     "transactions": _transactions,
     "refunds": _refunds,
     "inbox": _inbox,
@@ -229,9 +230,13 @@ _TELLERS: Mapping[str, Callable[[Row], Iterator[Entry]]] = {
 def tell(payment: Row, found: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
     """Entries {at, kind, summary, details} in order of time; public ids only, nothing sealed."""
     entries = list(_route(payment))
-    for source, rows in found.items():
-        for row in rows:
-            entries.extend(_TELLERS[source](row))
+    accepted = {row["id"]: row["created_at"] for row in found["refunds"]}
+    accepted |= {row["id"]: payment["created_at"] for row in found["jobs"] if row["kind"] == "create_payment"}
+    for row in found["jobs"]:
+        entries.extend(_jobs(row, accepted))
+    for source, tell_row in _TELLERS.items():
+        for row in found[source]:
+            entries.extend(tell_row(row))
     # Python's sort is stable, so rows of one table keep their order within an instant.
     entries.sort(key=lambda entry: (entry[0], entry[1]))
     return [shown for _, _, shown in entries]

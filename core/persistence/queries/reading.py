@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -44,7 +44,8 @@ def page(connection: Connection, table: sa.Table, scope: Scope, wanted: Page) ->
     if wanted.after is not None:
         query = query.where(table.c.id < wanted.after)
     if wanted.created_after is not None:
-        query = query.where(table.c.created_at > wanted.created_after)
+        # Times are shown cut to milliseconds: the row whose time was copied from an answer is not after it.
+        query = query.where(table.c.created_at >= wanted.created_after + timedelta(milliseconds=1))
     if wanted.created_before is not None:
         query = query.where(table.c.created_at < wanted.created_before)
     return connection.execute(query).mappings().all()

@@ -1,0 +1,155 @@
+"""The document says what is true: it is valid, it holds every route, and every code a route can answer with."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+from api.errors import CODES, STATUS
+from api.openapi import codes_of
+from api.policy import policy_of
+from core.domain.errors import TollgateError
+from tests.api.support import Merchant, payment
+
+
+@pytest.fixture
+def document(client: FlaskClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/openapi.json").json
+    return found
+
+
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(path, method): what for path, item in document["paths"].items() for method, what in item.items()}
+
+
+def resolve(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    """The schema with the document's components beside it, as a validator."""
+    return jsonschema_rs.Draft202012Validator({**schema, "components": document["components"]})
+
+
+def test_it_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    OPENAPI_31_VALIDATOR.validate(document)
+    for name, schema in document["components"]["schemas"].items():
+        jsonschema_rs.meta.validate(schema)
+        assert schema.get("title") == name
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    names = set(re.findall(r'"#/components/schemas/([^"]+)"', str(document).replace("'", '"')))
+    assert names <= set(document["components"]["schemas"])
+    assert set(document["components"]["schemas"]) <= names | {"Problem"}
+
+
+def test_every_route_is_in_it_and_no_other(app: Flask, document: dict[str, Any]) -> None:
+    routes = {
+        (re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.endpoint.partition(".")[0] != "docs"
+    }
+    assert routes == set(operations(document))
+
+
+def test_every_code_of_every_route_is_in_it(app: Flask, document: dict[str, Any]) -> None:
+    for rule in app.url_map.iter_rules():
+        policy = policy_of(app.view_functions[rule.endpoint])
+        assert policy is not None
+        if rule.endpoint.partition(".")[0] == "docs":
+            continue
+        path = re.sub(r"<([^>]+)>", r"{\1}", rule.rule)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            answers = operations(document)[(path, method.lower())]["responses"]
+            for code in codes_of(policy, method.lower()):
+                status = str(CODES[code][0])
+                content = answers[status]["content"]
+                assert set(content) == {"application/problem+json"}, (rule.rule, status)
+                told = content["application/problem+json"]["schema"]["allOf"][1]["properties"]["code"]["enum"]
+                assert code in told, (rule.rule, code)
+
+
+def test_the_two_tables_of_errors_agree() -> None:
+    def every(kind: type[TollgateError]) -> list[type[TollgateError]]:
+        return [kind, *(below for child in kind.__subclasses__() for below in every(child))]
+
+    for kind in every(TollgateError)[1:]:
+        assert kind in STATUS, kind
+        assert CODES[kind.code][0] == STATUS[kind], kind
+
+
+def test_answers_have_their_documented_shape(document: dict[str, Any], merchant: Merchant) -> None:
+    made = merchant.pay().json
+    asked = {
+        "/v1/payments": "/v1/payments",
+        "/v1/payments/{id}": f"/v1/payments/{made['payment']['id']}",
+        "/v1/payments/{id}/timeline": f"/v1/payments/{made['payment']['id']}/timeline",
+        "/v1/payments/{id}/refunds": f"/v1/payments/{made['payment']['id']}/refunds",
+        "/v1/refunds": "/v1/refunds",
+        "/v1/jobs/{id}": made["job"]["url"],
+        "/v1/providers": "/v1/providers",
+        "/v1/events": "/v1/events",
+        "/v1/webhook_endpoints": "/v1/webhook_endpoints",
+        "/healthz": "/healthz",
+        "/readyz": "/readyz",
+    }
+    for path, address in asked.items():
+        answer = merchant.get(address)
+        assert answer.status_code == 200, path
+        schema = operations(document)[(path, "get")]["responses"]["200"]["content"]["application/json"]["schema"]
+        resolve(document, schema).validate(answer.json)
+    schema = operations(document)[("/v1/payments", "post")]["responses"]["202"]["content"]["application/json"]["schema"]
+    resolve(document, schema).validate(made)
+
+
+def test_problems_have_their_documented_shape(document: dict[str, Any], merchant: Merchant) -> None:
+    answers = operations(document)[("/v1/payments", "post")]["responses"]
+    for answer in (
+        merchant.pay(amount=0),
+        merchant.post("/v1/payments", payment(), key=" "),
+        merchant.client.post("/v1/payments", json=payment()),
+    ):
+        schema = answers[str(answer.status_code)]["content"]["application/problem+json"]["schema"]
+        resolve(document, schema).validate(answer.json)
+
+
+def test_bodies_that_are_taken_match_the_document(document: dict[str, Any], merchant: Merchant) -> None:
+    schema = resolve(document, document["components"]["schemas"]["CreatePaymentBody"])
+    for changes in ({}, {"metadata": {"a": "b"}}, {"customer": {"email": "ada@example.com"}}, {"provider": None}):
+        assert merchant.pay(**changes).status_code == 202
+        assert schema.is_valid(payment(**changes))
+    for changes in ({"amount": 0}, {"colour": "red"}, {"metadata": {"a b": "x"}}, {"currency": 840}):
+        assert not schema.is_valid(payment(**changes))
+
+
+def test_the_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    text = page.get_data(as_text=True)
+    assert "//" not in re.sub(r"<!doctype[^>]*>", "", text)
+    assert "<script>" not in text
+    for address in re.findall(r'(?:src|href)="(/[^"]+)"', text):
+        with client.get(address) as found:
+            assert found.status_code == 200, address
+    policy = page.headers["Content-Security-Policy"]
+    assert "script-src 'self';" in policy
+    assert "default-src 'none'" in policy
+
+
+def test_every_answer_carries_the_security_headers(client: FlaskClient, merchant: Merchant) -> None:
+    for answer in (client.get("/healthz"), client.get("/nothing"), merchant.get("/v1/payments")):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert merchant.get("/v1/payments").headers["Cache-Control"] == "no-store"
+    assert client.get("/v1/payments").headers["Cache-Control"] == "no-store"
+
+
+def test_request_ids(client: FlaskClient) -> None:
+    assert client.get("/healthz", headers={"X-Request-Id": "shop-1.2_3"}).headers["X-Request-Id"] == "shop-1.2_3"
+    for bad in ("a b", "a" * 101, "", "a\u00e9"):
+        assert client.get("/healthz", headers={"X-Request-Id": bad}).headers["X-Request-Id"].startswith("req_")
