@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -56,6 +58,16 @@ def core(database: Urls, vault: Vault, woken: Woken) -> Iterator[Core]:
 @pytest.fixture(scope="module")
 def app(core: Core) -> Flask:
     return build_app(core)
+
+
+@pytest.fixture
+def make_app(core: Core) -> Callable[..., Flask]:
+    """Another process of the gate, with settings of its own."""
+
+    def make(**changes: Any) -> Flask:
+        return build_app(replace(core, settings=settings_for(core.settings.database_url, **changes)))
+
+    return make
 
 
 @pytest.fixture
