@@ -1,0 +1,1 @@
+"""The tour of `tollgate demo`: real payments through the local providers, checked against their ledgers."""
