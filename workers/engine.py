@@ -102,7 +102,8 @@ class Engine:
         for lane in self.lanes.values():
             lane.close()
         for thread in self._threads:
-            thread.join(5)
+            if thread.is_alive():
+                thread.join(5)
         return all(idle)
 
     def _claim(self, name: str, ids: Sequence[UUID] | None) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from uuid import UUID
@@ -35,6 +36,7 @@ class Hints:
 
     def _reset(self) -> None:
         # Also after a fork: two processes must not write into one socket.
+        self._counting = threading.Lock()
         self._connection: Connection | None = None
         self._paused_until = 0.0
         self._down = False
@@ -42,10 +44,12 @@ class Hints:
     def wake(self, lane: str, jobs: Sequence[UUID]) -> None:
         """Never blocks and never raises."""
         try:
-            self.dropped += self._gatherer.offer(lane, jobs)
+            dropped = self._gatherer.offer(lane, jobs)
         except RuntimeError:
             # No thread can be started: the process is ending. The jobs are in Postgres.
-            self.dropped += len(jobs)
+            dropped = len(jobs)
+        if dropped:
+            self._drop(dropped)
 
     def close(self) -> None:
         """Publish what is waiting and hang up; takes 1 s at most."""
@@ -54,12 +58,12 @@ class Hints:
 
     def _publish(self, lane: str, ids: list[UUID]) -> None:
         if time.monotonic() < self._paused_until:
-            self.dropped += len(ids)
+            self._drop(len(ids))
             return
         # The second attempt is for a connection that died while it was idle. A hint that arrives twice harms nobody.
         error = self._attempt(lane, ids) and self._attempt(lane, ids)
         if error is not None:
-            self.dropped += len(ids)
+            self._drop(len(ids))
             self._paused_until = time.monotonic() + PAUSE
         self._note(error)
 
@@ -96,6 +100,10 @@ class Hints:
             connection.release()
         except Exception as error:  # noqa: BLE001 - the connection is broken anyway, in whatever way
             log.debug("hint_connection_lost", error_type=type(error).__name__)
+
+    def _drop(self, count: int) -> None:
+        with self._counting:
+            self.dropped += count
 
     def _note(self, error: Exception | None) -> None:
         if error is not None and not self._down:

@@ -40,8 +40,10 @@ class Ticks:
 
     def run_soon(self, name: str) -> bool:
         """Run an entry in the maintenance lane; False if it has no free place, and the next tick is enough."""
-        self._last[name] = time.monotonic()
-        return self._engine.submit("maintenance", self._work(name))
+        taken = self._engine.submit("maintenance", self._work(name))
+        if taken:
+            self._last[name] = time.monotonic()
+        return taken
 
     def _work(self, name: str) -> Callable[[], None]:
         def work() -> None:
@@ -68,6 +70,7 @@ class Ticks:
     def _watch(self) -> None:
         while not self._stopping.wait(1.0):
             now = time.monotonic()
-            for name, entry in SCHEDULE.items():
-                if now - self._last[name] > SILENCE * entry.interval:
-                    self.run_soon(name)
+            silent = [name for name, entry in SCHEDULE.items() if now - self._last[name] > SILENCE * entry.interval]
+            # Longest waiting first: there may not be a free place for all.
+            for name in sorted(silent, key=self._last.__getitem__):
+                self.run_soon(name)
