@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Response, json, request
+from flask import Response, request
 
+from api.errors import to_json
 from api.policy import current_policy
 from api.state import caller, gate
 from api.waiting import preferred_wait
@@ -16,7 +17,7 @@ from core.orchestration.idempotency import Accepted
 
 
 def ok(body: Any, status: int = 200) -> Response:
-    return Response(json.dumps(body), status=status, mimetype="application/json")
+    return Response(to_json(body), status=status, mimetype="application/json")
 
 
 def row_id(kind: str, text: str) -> UUID:

@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 from flask_openapi3.openapi import OpenAPI
 
 from api import docs_page, errors, guard, metrics, request_ids, validation
+from api.admin.merchants import merchants
 from api.events import events
 from api.health import health
 from api.jobs import jobs
@@ -33,7 +34,7 @@ log = structlog.get_logger()
 
 #: As many as `tollgate up` gives each process; another number is named in TOLLGATE_API_THREADS.
 _THREADS = 8
-_ROOMS = (payments, refunds, jobs, providers, events, webhook_endpoints, webhooks, health)
+_ROOMS = (payments, refunds, jobs, providers, events, webhook_endpoints, webhooks, health, merchants)
 
 
 def create_app() -> Flask:

@@ -33,7 +33,6 @@ def admit(policy: Policy) -> None:
     holder = api_keys.authenticate(gate().core, _presented())
     if holder is None:
         raise Unauthorized("this API key is unknown, revoked or expired")
-    g.key_holder = holder
     structlog.contextvars.bind_contextvars(key_id=holder.key_id)
     gate().limits.spend(holder.key_id, admin=holder.kind == "admin")
     _check_door(policy, holder)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from flask import Flask, Response, g, json
+from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
@@ -144,6 +145,11 @@ def status_of(error: TollgateError) -> int:
     return 500
 
 
+def to_json(value: Any) -> str:
+    """In the order the fields were written, which is the order people read them in."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def problem(
     status: int, code: str, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -157,7 +163,7 @@ def problem(
         "errors": [{"field": one.field, "message": one.message} for one in errors],
         "request_id": g.get("request_id"),
     }
-    answer = Response(json.dumps(body), status=status, mimetype="application/problem+json")
+    answer = Response(to_json(body), status=status, mimetype="application/problem+json")
     for name, value in (headers or {}).items():
         answer.headers[name] = value
     return answer

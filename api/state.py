@@ -8,7 +8,6 @@ from flask import Flask, current_app, g
 
 from api.limits import RateLimits
 from api.waiting import WaitingRoom
-from core.orchestration.api_keys import KeyHolder
 from core.orchestration.context import Caller, Core
 
 _NAME = "tollgate"
@@ -35,9 +34,4 @@ def gate() -> Gate:
 def caller() -> Caller:
     """Who asks, for routes of merchants. Only set behind a policy that demands a merchant's key."""
     found: Caller = g.caller
-    return found
-
-
-def key_holder() -> KeyHolder:
-    found: KeyHolder = g.key_holder
     return found

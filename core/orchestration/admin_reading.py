@@ -1,0 +1,71 @@
+"""What an administrator may read: merchants, and one merchant's findings and jobs of one mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from core.domain import representations
+from core.domain.identifiers import public_id
+from core.domain.representations import timestamp
+from core.orchestration.context import Core
+from core.orchestration.reading import listing, missing
+from core.persistence.database import Scope
+from core.persistence.queries.reading import Page, page
+from core.persistence.tables import findings, jobs, merchants
+
+Row = Mapping[Any, Any]
+
+
+def list_merchants(core: Core, limit: int, after: UUID | None) -> dict[str, Any]:
+    """Newest first."""
+    query = sa.select(merchants).order_by(merchants.c.id.desc()).limit(limit + 1)
+    if after is not None:
+        query = query.where(merchants.c.id < after)
+    with core.database.unscoped() as connection:
+        return listing(connection.execute(query).mappings().all(), limit, "merchant", _merchant)
+
+
+def require_merchant(core: Core, merchant_id: UUID) -> None:
+    """Raises NotFoundError."""
+    with core.database.unscoped() as connection:
+        found = connection.execute(sa.select(merchants.c.id).where(merchants.c.id == merchant_id)).first()
+    if found is None:
+        raise missing("merchant")
+
+
+def list_findings(core: Core, scope: Scope, limit: int, after: UUID | None, status: str | None) -> dict[str, Any]:
+    with core.database.scoped(scope) as connection:
+        found = page(connection, findings, scope, _page(limit, after, status))
+        return listing(found, limit, "finding", _finding)
+
+
+def list_jobs(core: Core, scope: Scope, limit: int, after: UUID | None, status: str | None) -> dict[str, Any]:
+    with core.database.scoped(scope) as connection:
+        found = page(connection, jobs, scope, _page(limit, after, status))
+        return listing(found, limit, "job", representations.job)
+
+
+def _page(limit: int, after: UUID | None, status: str | None) -> Page:
+    return Page(limit, after, {} if status is None else {"status": status})
+
+
+def _merchant(row: Row) -> dict[str, Any]:
+    return {"id": public_id("merchant", row["id"]), "name": row["name"], "created_at": timestamp(row["created_at"])}
+
+
+def _finding(row: Row) -> dict[str, Any]:
+    links = {"payment": "payment_id", "transaction": "transaction_id", "job": "job_id", "inbox_event": "inbox_id"}
+    return {
+        "id": public_id("finding", row["id"]),
+        "kind": row["kind"],
+        "status": row["status"],
+        **{kind: None if row[name] is None else public_id(kind, row[name]) for kind, name in links.items()},
+        "details": row["details"],
+        "created_at": timestamp(row["created_at"]),
+        "resolved_at": timestamp(row["resolved_at"]),
+        "resolution": row["resolution"],
+    }
