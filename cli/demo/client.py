@@ -82,11 +82,11 @@ class Shop:
             waited.wait(0.05)
         raise Surprise(f"refund {refund_id} is still {refund['status']}")
 
-    def steps(self, payment_id: str) -> list[str]:
-        """Every status the payment went through, in order."""
+    def steps(self, payment_id: str, subject: str = "payment") -> list[str]:
+        """Every status the payment, or its refunds, went through, in order."""
         found = self.get("/v1/events", payment=payment_id, limit=100)["data"]
         mine = sorted(found, key=lambda event: event["sequence"])
-        return [event["type"].partition(".")[2] for event in mine if event["type"].startswith("payment.")]
+        return [event["type"].partition(".")[2] for event in mine if event["type"].startswith(f"{subject}.")]
 
 
 class Customer:

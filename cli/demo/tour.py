@@ -65,7 +65,7 @@ class Tour:
             started = time.monotonic()
             try:
                 act(step)
-                if step.payment is not None:
+                if step.payment is not None and not step.statuses:
                     step.statuses = self.shop.steps(step.payment)
             except (Surprise, OSError, KeyError, TypeError) as error:
                 step.trouble = f"{type(error).__name__}: {error}"
@@ -129,6 +129,7 @@ class Tour:
         step.expect("refund", self.shop.refunded(refund["refund"]["id"])["status"], "succeeded")
         after = self.shop.get(f"/v1/payments/{self._paystack_payment}")
         step.expect("refunded", after["amount_refunded"], 200000)
+        step.statuses = self.shop.steps(self._paystack_payment, "refund")
 
     def _repeated(self, step: Step) -> None:
         key = f"demo-{uuid4().hex}"

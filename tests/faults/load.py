@@ -1,0 +1,65 @@
+"""A steady load of payments, open loop: a slow service does not slow its own load."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+import requests
+
+
+@dataclass
+class Load:
+    """Sends `rate` payments a second until it is left; what was accepted is in `payments`."""
+
+    api_url: str
+    key: str
+    rate: float
+    payments: list[str] = field(default_factory=list)
+    answers: list[tuple[int, float]] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __enter__(self) -> Load:
+        self._pool = ThreadPoolExecutor(32)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(10)
+        self._pool.shutdown(wait=True)
+
+    def _run(self) -> None:
+        begun = time.monotonic()
+        for number in itertools.count():
+            if self._stop.wait(max(0.0, begun + number / self.rate - time.monotonic())):
+                return
+            self._pool.submit(self._send)
+
+    def _send(self) -> None:
+        started = time.monotonic()
+        status, payment = send(self.api_url, self.key)
+        with self._lock:
+            self.answers.append((status, time.monotonic() - started))
+            if payment is not None:
+                self.payments.append(payment)
+
+
+def send(api_url: str, key: str, **changes: Any) -> tuple[int, str | None]:
+    body = {"amount": 1000, "currency": "USD", "payment_method": {"type": "token", "token": "pm_card_visa"}, **changes}
+    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": uuid4().hex}
+    try:
+        answer = requests.post(f"{api_url}/v1/payments", json=body, headers=headers, timeout=20)
+    except requests.RequestException:
+        return 0, None
+    return answer.status_code, answer.json()["payment"]["id"] if answer.status_code == 202 else None
