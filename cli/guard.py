@@ -7,6 +7,7 @@ that nobody takes that over before the last child has ended.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -36,9 +37,11 @@ class Groups:
             self.finished = True
 
     def end(self, grace: float) -> None:
-        """Asks every group to end, the last started first, and kills what is left after the grace."""
-        for group, number in reversed(self.watched.items()):
-            _signal(group, number)
+        """Asks the leader of every group to end, the last started first, and kills what is left after the grace."""
+        for leader, number in reversed(self.watched.items()):
+            # Not the whole group: granian takes workers that end by themselves for failed ones.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(leader, number)
         deadline = time.monotonic() + grace
         while time.monotonic() < deadline and any(_alive(group) for group in self.watched):
             time.sleep(0.02)

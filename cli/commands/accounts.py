@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from cli.commands import options
+from cli.commands import options, output
 from cli.errors import Refused
 from cli.target import owner_core
 from core.domain.identifiers import InvalidIdentifier, parse_id, public_id
@@ -93,12 +91,8 @@ def list_(data_dir: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in COLUMNS:
-        table.add_column(column.replace("_", " "), overflow="fold")
-    for row in found:
-        table.add_row(*(str(row[column]) for column in COLUMNS))
-    Console(highlight=False, soft_wrap=True).print(table)
+    headings = [column.replace("_", " ") for column in COLUMNS]
+    output.print_table(headings, ([row[column] for column in COLUMNS] for row in found))
 
 
 def accounts_of(core: Core, merchant: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -9,13 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from cli import target
 from cli.checks import broker, database, files, machine, providers, service
 from cli.checks.finding import Finding, Situation
-from cli.commands import options
+from cli.commands import options, output
 from cli.errors import Refused
 
 CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
@@ -43,15 +42,9 @@ def examine(situation: Situation) -> Iterator[Finding]:
         yield from check(situation)
 
 
-def show(findings: list[Finding]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("Check", "", "Found"):
-        table.add_column(heading, overflow="fold")
-    for finding in findings:
-        style = STYLES[finding.verdict]
-        detail = f"{finding.detail}\n→ {finding.advice}" if finding.advice else finding.detail
-        table.add_row(finding.subject, f"[{style}]{finding.verdict}[/{style}]", detail)
-    Console(highlight=False).print(table)
+def row(finding: Finding) -> tuple[str, Text, str]:
+    detail = f"{finding.detail}\n→ {finding.advice}" if finding.advice else finding.detail
+    return finding.subject, Text(finding.verdict, style=STYLES[finding.verdict]), detail
 
 
 @click.command()
@@ -64,6 +57,6 @@ def doctor(context: click.Context, data_dir: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     else:
-        show(findings)
+        output.print_table(("Check", "", "Found"), (row(finding) for finding in findings))
     if any(finding.verdict == "failed" for finding in findings):
         context.exit(1)

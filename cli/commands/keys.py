@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from cli.commands import options
+from cli.commands import options, output
 from cli.errors import Refused
 from cli.files import write_private
 from cli.target import owner_core
@@ -73,7 +71,8 @@ def list_(data_dir: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
     else:
-        show(found)
+        headings = [column.removesuffix("_at").replace("_", " ") for column in COLUMNS]
+        output.print_table(headings, ([row[column] for column in COLUMNS] for row in found))
 
 
 @keys.command()
@@ -101,12 +100,3 @@ def make_file(path: Path) -> None:
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror}") from None
     click.echo(f"Made {path}. Set TOLLGATE_KEY_FILE to it, and keep a copy in a safe place.")
-
-
-def show(found: list[dict[str, Any]]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in COLUMNS:
-        table.add_column(column.removesuffix("_at").replace("_", " "), overflow="fold")
-    for row in found:
-        table.add_row(*(str(row[column] or "") for column in COLUMNS))
-    Console(highlight=False, soft_wrap=True).print(table)

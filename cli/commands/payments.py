@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from cli.commands import options
+from cli.commands import options, output
 from cli.errors import Refused
 from cli.target import owner_core
 from core.domain.identifiers import InvalidIdentifier, parse_id
@@ -58,14 +57,17 @@ def whose(core: Core, payment_id: str) -> Scope:
 
 
 def print_payment(payment: dict[str, Any], entries: list[dict[str, Any]]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = output.console()
     sums = ("amount", "amount_authorized", "amount_captured", "amount_received", "amount_refunded")
     console.print(f"[bold]{payment['id']}[/bold]  {payment['status']}  {payment['provider'] or ''}")
     console.print("  ".join(f"{name} {payment[name]}" for name in sums if name in payment), payment["currency"])
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("at", "kind", "what happened"):
-        table.add_column(column, overflow="fold")
-    for entry in entries:
-        details = ", ".join(f"{name} {value}" for name, value in entry["details"].items())
-        table.add_row(entry["at"], entry["kind"], entry["summary"] + (f"\n[dim]{details}[/dim]" if details else ""))
-    console.print(table)
+    output.print_table(("at", "kind", "what happened"), (line(entry) for entry in entries))
+
+
+def line(entry: dict[str, Any]) -> tuple[str, str, Text]:
+    plain = {name: value for name, value in entry["details"].items() if not isinstance(value, dict | list)}
+    details = ", ".join(f"{name} {value}" for name, value in plain.items())
+    told = Text(entry["summary"])
+    if details:
+        told.append(f"\n{details}", style="dim")
+    return entry["at"], entry["kind"], told

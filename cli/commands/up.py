@@ -15,7 +15,6 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.status import Status
-from rich.table import Table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -99,17 +98,12 @@ def describe(service: Service) -> dict[str, Any]:
     }
 
 
-def table(service: Service) -> Table:
+def rows(service: Service) -> list[tuple[str, str]]:
     """The same for a person, passwords left out."""
-    shown = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    rows = [("API", service.api_url), ("Documentation", f"{service.api_url}/docs")]
-    rows += [(f"Local {name.capitalize()}", url) for name, url in service.sandbox_urls.items()]
-    rows += [("Test key", service.test_key), ("Admin key", service.admin_key)]
-    rows += [("Data and logs", str(service.data_dir))]
-    for name, value in rows:
-        if value:
-            shown.add_row(f"[bold]{name}[/bold]", value)
-    return shown
+    shown = [("API", service.api_url), ("Documentation", f"{service.api_url}/docs")]
+    shown += [(f"Local {name.capitalize()}", url) for name, url in service.sandbox_urls.items()]
+    shown += [("Test key", service.test_key), ("Admin key", service.admin_key)]
+    return [*shown, ("Data and logs", str(service.data_dir))]
 
 
 def curl_line(service: Service) -> str:
@@ -141,12 +135,12 @@ def show(service: Service, as_json: bool) -> None:
         click.echo(json.dumps(describe(service)))
         sys.stdout.flush()
         return
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table(service))
+    # Not a table that folds: keys are copied from here.
+    for name, value in rows(service):
+        click.echo(f"{click.style(f'{name:<15}', bold=True)}{value}")
     if service.sandbox_urls:
-        console.print("\nTry a payment:\n", style="dim")
-        click.echo(curl_line(service))
-    console.print("\nCtrl-C stops everything.", style="dim")
+        click.echo(f"\nTry a payment:\n\n{curl_line(service)}")
+    click.echo("\nCtrl-C stops everything.")
 
 
 @click.command()
