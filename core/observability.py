@@ -69,6 +69,8 @@ def configure_logging(level: str, process: str) -> None:
 
     `level` is a name of the standard library. Other packages are heard from WARNING on.
     """
+    # The real one: Celery and test runners put something else in the place of sys.stderr.
+    stream = sys.__stderr__ or sys.stderr
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
 
     def named(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -87,10 +89,10 @@ def configure_logging(level: str, process: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],

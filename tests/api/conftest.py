@@ -13,12 +13,19 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.app import build_app
+from core.observability import configure_logging
 from core.orchestration import accounts, api_keys
 from core.orchestration.context import Core
 from core.persistence.database import Database, Scope, create_engine
 from core.persistence.vault import Vault, new_keys, parse_keys
 from tests.api.support import Merchant, Woken, add_account, settings_for
 from tests.support.databases import Urls
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logging() -> None:
+    """As in a process of ours: unconfigured, structlog draws every traceback with its locals, which takes seconds."""
+    configure_logging("INFO", "tests")
 
 
 @pytest.fixture(scope="session")

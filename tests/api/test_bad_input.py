@@ -197,7 +197,9 @@ def test_card_numbers_are_refused_and_not_echoed(
 ) -> None:
     answer = merchant.pay(**changes)
     assert code(answer) == (422, "card_number_refused")
-    seen = answer.get_data(as_text=True) + str(answer.headers) + "".join(capfd.readouterr())
+    logged = "".join(capfd.readouterr())
+    assert answer.headers["X-Request-Id"] in logged
+    seen = answer.get_data(as_text=True) + str(answer.headers) + logged
     assert CARD not in seen
     assert "6212345678901234569" not in seen
     assert count(merchant.scope) == EMPTY
