@@ -28,9 +28,7 @@ class Settings(BaseSettings):
     key_file: Path | None = None
 
     # The gate.
-    max_body_bytes: int = (
-        256 * 1024
-    )  # a payment is under 4 kB; this leaves room for metadata and nothing else
+    max_body_bytes: int = 256 * 1024  # a payment is under 4 kB; this leaves room for metadata and nothing else
     max_webhook_bytes: int = 1024 * 1024  # providers' largest events are a few hundred kB
     rate_limit: str = "100/second"  # per key; above what one shop's checkout produces in a rush
     admin_rate_limit: str = "20/second"

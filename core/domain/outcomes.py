@@ -65,6 +65,10 @@ class Facts:
     raw: Mapping[str, Any] | None = None  # the provider's body, stored sealed
 
 
+#: In `Facts.extra`: the object a declined charge left behind at the provider, still payable until it is ended.
+CANCEL_AFTER_DECLINE = "cancel_after_decline"
+
+
 @dataclass(frozen=True, slots=True)
 class NextAction:
     """Where the customer has to go. `url` for a redirect; `client_secret` for a provider's own script."""

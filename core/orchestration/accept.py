@@ -57,7 +57,7 @@ def create_payment(core: Core, caller: Caller, command: CreatePayment, key: Idem
         found = router.candidates(connection, caller.scope.merchant_id, caller.scope.mode, wish)
         router.require_eligible(found, wish)
         payment = _store_payment(core, connection, caller, command)
-        return _answer(core, connection, caller, key, "create_payment", payment)
+        return _answer(connection, caller, key, "create_payment", payment)
 
 
 def capture_payment(core: Core, caller: Caller, command: CapturePayment, key: IdempotencyKey) -> Accepted:
@@ -68,7 +68,7 @@ def capture_payment(core: Core, caller: Caller, command: CapturePayment, key: Id
             return known
         payment = locked_payment(connection, command.payment_id)
         amount = permits.capture(connection, payment, command.amount)
-        return _answer(core, connection, caller, key, "capture_payment", payment, arguments={"amount": amount})
+        return _answer(connection, caller, key, "capture_payment", payment, arguments={"amount": amount})
 
 
 def cancel_payment(core: Core, caller: Caller, command: CancelPayment, key: IdempotencyKey) -> Accepted:
@@ -79,7 +79,7 @@ def cancel_payment(core: Core, caller: Caller, command: CancelPayment, key: Idem
             return known
         payment = locked_payment(connection, command.payment_id)
         permits.cancel(connection, payment)
-        return _answer(core, connection, caller, key, "cancel_payment", payment)
+        return _answer(connection, caller, key, "cancel_payment", payment)
 
 
 def refund_payment(core: Core, caller: Caller, command: RefundPayment, key: IdempotencyKey) -> Accepted:
@@ -94,10 +94,10 @@ def refund_payment(core: Core, caller: Caller, command: RefundPayment, key: Idem
         payment = locked_payment(connection, command.payment_id)
         amount = permits.refund(connection, payment, command.amount)
         values = {"amount": amount, "reason": command.reason, "origin": "api"}
-        refund = status_manager.create_refund(core, connection, payment, values, cause_of(caller))
+        refund = status_manager.create_refund(connection, payment, values, cause_of(caller))
         payment = locked_payment(connection, command.payment_id)
         extra = {"refund": representations.refund(refund)}
-        return _answer(core, connection, caller, key, "refund_payment", payment, target_id=refund["id"], extra=extra)
+        return _answer(connection, caller, key, "refund_payment", payment, target_id=refund["id"], extra=extra)
 
 
 def sync_payment(core: Core, caller: Caller, command: SyncPayment, key: IdempotencyKey) -> Accepted:
@@ -108,7 +108,7 @@ def sync_payment(core: Core, caller: Caller, command: SyncPayment, key: Idempote
             return known
         payment = locked_payment(connection, command.payment_id)
         job_id = jobs.enqueue_sync(connection, caller.scope, payment["id"])
-        return _answer(core, connection, caller, key, "sync_payment", payment, job_id=job_id)
+        return _answer(connection, caller, key, "sync_payment", payment, job_id=job_id)
 
 
 @contextmanager
@@ -118,9 +118,9 @@ def _door(core: Core, caller: Caller) -> Iterator[Connection]:
 
 
 def _answer(
-    core: Core, connection: Connection, caller: Caller, key: IdempotencyKey, kind: str, payment: Row, **details: Any
+    connection: Connection, caller: Caller, key: IdempotencyKey, kind: str, payment: Row, **details: Any
 ) -> Accepted:
-    answer = enqueue(core, connection, caller, kind, payment, **details)
+    answer = enqueue(connection, caller, kind, payment, **details)
     idempotency.fill(connection, caller.scope, key, answer)
     return answer
 
@@ -157,7 +157,7 @@ def _store_payment(core: Core, connection: Connection, caller: Caller, command: 
         "metadata": dict(command.metadata),
         "return_url": command.return_url,
     }
-    return status_manager.create_payment(core, connection, caller.scope, values, cause_of(caller))
+    return status_manager.create_payment(connection, caller.scope, values, cause_of(caller))
 
 
 def _seal_method(

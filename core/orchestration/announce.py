@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import new_id
-from core.domain.outcomes import Canceled, Facts
+from core.domain.outcomes import CANCEL_AFTER_DECLINE, Canceled, Facts
 from core.domain.statuses import FINAL_PAYMENT, OPEN_TRANSACTION
 from core.orchestration import jobs, provider_manager, requests, router, status_manager
 from core.orchestration.context import Cause, Core
@@ -139,6 +139,22 @@ def cancel(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
         return _refused(connection, job, f"{begun['provider']} cannot end this payment")
     transaction_id, number = new_id(), _count(sent, "void") + 1
     request = requests.void_request(payment, begun, transaction_id, number)
+    return _announce(core, connection, job, payment, account, "void", number, transaction_id, request)
+
+
+def close(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
+    """End what a declined charge left payable at the provider: its customer could still pay it there."""
+    sent = rows.transactions_of(connection, payment["id"])
+    own = _own(sent, "void", job)
+    if own is not None:
+        return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
+    left = [row for row in sent if row["status"] == "declined" and row["extra"].get(CANCEL_AFTER_DECLINE)]
+    if not left:
+        return _done(connection, job)
+    account = provider_manager.open_account(core, connection, job.scope, left[-1]["provider_account_id"])
+    transaction_id, number = new_id(), _count(sent, "void") + 1
+    payable = {**left[-1], "provider_id": left[-1]["extra"][CANCEL_AFTER_DECLINE]}
+    request = requests.void_request(payment, payable, transaction_id, number)
     return _announce(core, connection, job, payment, account, "void", number, transaction_id, request)
 
 

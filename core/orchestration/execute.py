@@ -42,6 +42,7 @@ MONEY: Mapping[str, Announcer] = {
     "capture_payment": announce.capture,
     "cancel_payment": announce.cancel,
     "refund_payment": announce.refund,
+    "close_payment": announce.close,
 }
 
 OTHER: Mapping[str, Callable[[Core, Job], None]] = {
@@ -163,7 +164,7 @@ def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
         try:
             with core.transaction(job.scope) as connection:
                 return settle.settle(core, connection, job, step, result)
-        except sa.exc.OperationalError:
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError):
             if pause is None:
                 raise
             time.sleep(pause)

@@ -22,7 +22,6 @@ Row = Mapping[Any, Any]
 
 
 def enqueue(
-    core: Core,
     connection: Connection,
     caller: Caller,
     kind: str,
@@ -44,7 +43,8 @@ def enqueue(
     )
     body = {
         "job": _job_body(job_id, kind, payment["id"], present(connection)),
-        "payment": representations.payment(payment, next_action(core, connection, payment)),
+        # Without next_action: it may hold a client secret, and this body is kept for every repeat of the request.
+        "payment": representations.payment(payment),
         **(extra or {}),
     }
     return Accepted(202, body, body["job"]["url"], False, job_id, payment["id"])

@@ -22,6 +22,7 @@ LANES: Mapping[str, str] = {
     "capture_payment": "payments",
     "cancel_payment": "payments",
     "refund_payment": "payments",
+    "close_payment": "payments",
     "sync_payment": "payments",
     "expire_payment": "payments",
     "process_webhook": "webhooks",

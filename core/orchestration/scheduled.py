@@ -26,6 +26,8 @@ _OPEN_PAYMENTS = sa.text(
 # A transaction that is open while no job of its payment is: its worker died in the worst place.
 _UNRESOLVED = sa.text(
     "SELECT DISTINCT t.payment_id AS id, t.merchant_id, t.mode FROM transactions t "
+    # One that is asked about on schedule already is left to that: nobody is asked every few seconds.
+    "JOIN payments p ON p.id = t.payment_id AND p.next_sync_at IS NULL "
     "WHERE t.status IN ('sent', 'unknown') AND t.last_sent_at < app_now() - make_interval(secs => :age) "
     "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.payment_id = t.payment_id "
     "                AND j.status IN ('queued', 'running', 'needs_review')) LIMIT :limit"

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from core.audit import log
 from core.domain import representations
 from core.domain.identifiers import new_id
-from core.domain.outcomes import Facts, NextAction, Outcome
+from core.domain.outcomes import CANCEL_AFTER_DECLINE, Facts, NextAction, Outcome
 from core.domain.statuses import CHARGE_KINDS, FINAL_PAYMENT, check_step
 from core.orchestration import jobs, settlement
 from core.orchestration.context import Cause, Core
@@ -47,9 +47,7 @@ class Applied:
     review: str | None = None
 
 
-def create_payment(
-    core: Core, connection: Connection, scope: Scope, values: Mapping[str, Any], cause: Cause
-) -> RowMapping:
+def create_payment(connection: Connection, scope: Scope, values: Mapping[str, Any], cause: Cause) -> RowMapping:
     """Store a payment with its first status, and the event that tells of it."""
     filled = {**values, **_NEW_PAYMENT, "created_at": present(connection), "updated_at": present(connection)}
     row = _create(connection, scope, "payment", filled, "processing", cause, values["id"])
@@ -57,9 +55,7 @@ def create_payment(
     return row
 
 
-def create_refund(
-    core: Core, connection: Connection, payment: Row, values: Mapping[str, Any], cause: Cause
-) -> RowMapping:
+def create_refund(connection: Connection, payment: Row, values: Mapping[str, Any], cause: Cause) -> RowMapping:
     """Store a refund with its first status; what we ask for ourselves is reserved on the locked payment."""
     scope = _scope(payment)
     if values["origin"] == "api":
@@ -120,6 +116,8 @@ def apply(
     if refund is not None and (plan.refund_status or plan.refund):
         _change_refund(connection, payment, refund, plan, transaction, cause)
     _report(connection, payment, transaction, plan)
+    if plan.transaction_status == "declined" and transaction["extra"].get(CANCEL_AFTER_DECLINE):
+        jobs.enqueue(connection, _scope(payment), "close_payment", payment_id=payment["id"])
     return Applied(payment, transaction, review=plan.review)
 
 
@@ -177,7 +175,7 @@ def adopt_refund(core: Core, connection: Connection, payment: Row, news: News, c
     refund: Row | None = rows.find_refund_by_provider(connection, payment["id"], news.provider_id)
     if refund is None:
         values = {"amount": facts.amount, "origin": "provider", "provider_id": news.provider_id}
-        refund = create_refund(core, connection, payment, values, cause)
+        refund = create_refund(connection, payment, values, cause)
         details = {"amount": facts.amount, "reference": cause.reference}
         open_finding(
             connection, _scope(payment), "refund_not_ours", news.provider_id, details, payment_id=payment["id"]

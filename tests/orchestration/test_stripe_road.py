@@ -19,8 +19,9 @@ def test_a_card_is_charged_once_and_everything_is_written_down(world: World) -> 
         ("succeeded", 5000, "USD")
     ]
     found = parse_id("payment", payment["id"])
-    steps = world.rows("SELECT subject_kind, from_status, to_status FROM audit_log WHERE payment_id = :id "
-                       "ORDER BY number", id=found)
+    steps = world.rows(
+        "SELECT subject_kind, from_status, to_status FROM audit_log WHERE payment_id = :id ORDER BY number", id=found
+    )
     assert [(row["subject_kind"], row["from_status"], row["to_status"]) for row in steps] == [
         ("payment", None, "processing"),
         ("transaction", None, "sent"),
@@ -115,6 +116,11 @@ def test_failed_authentication_fails_the_payment(world: World) -> None:
     world.settle()
     failed = world.payment(payment["id"])
     assert (failed["status"], failed["decline"]["category"]) == ("failed", "customer_action")
+    # What the decline left payable at the provider is ended there: the customer could still pay it.
+    assert {row["kind"]: row["status"] for row in world.transactions(payment["id"])} == {
+        "charge": "declined",
+        "void": "succeeded",
+    }
 
 
 def test_checkout_is_paid_after_a_failed_try(world: World) -> None:
@@ -159,11 +165,15 @@ class TestCancel:
     def test_before_anything_was_sent(self, world: World) -> None:
         payment = world.create()
         answer = world.post(f"/v1/payments/{payment['id']}/cancel")
-        job = world.rows("SELECT id FROM jobs WHERE kind = 'create_payment' AND payment_id = :id",
-                         id=parse_id("payment", payment["id"]))[0]
+        job = world.rows(
+            "SELECT id FROM jobs WHERE kind = 'create_payment' AND payment_id = :id",
+            id=parse_id("payment", payment["id"]),
+        )[0]
         # The creation is due first; hold it back so that the cancellation meets it unsent.
         with world.owner.begin() as connection:
-            connection.exec_driver_sql("UPDATE jobs SET run_after = app_now() + interval '1 minute' WHERE id = %s", (str(job["id"]),))
+            connection.exec_driver_sql(
+                "UPDATE jobs SET run_after = app_now() + interval '1 minute' WHERE id = %s", (str(job["id"]),)
+            )
         world.settle()
         assert world.payment(payment["id"])["status"] == "canceled"
         assert world.get(answer.json()["job"]["url"]).json()["status"] == "succeeded"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -49,7 +48,7 @@ class StripeProvider:
 
     def start(self, request: StartRequest) -> Outcome:
         with self._deadline():
-            return payments.start(self._calls, request)
+            return payments.with_key(self._calls, payments.start(self._calls, request))
 
     def capture(self, request: CaptureRequest) -> Outcome:
         with self._deadline():

@@ -19,7 +19,7 @@ from core.providers.stripe.client import StripeCalls
 from core.providers.stripe.failures import Failed
 from core.providers.stripe.lists import pages
 from core.providers.stripe.marks import mark_of
-from core.providers.stripe.payments import intent_of, with_key
+from core.providers.stripe.payments import intent_of
 from core.providers.stripe.refunds import look_up_refund
 
 #: How far our clock and Stripe's may be apart, with room to spare.
@@ -30,12 +30,11 @@ _EXECUTED_WITHIN = timedelta(minutes=1)
 
 def look_up(calls: StripeCalls, request: LookUpRequest) -> LookUp:
     try:
-        answer = _ask(calls, request)
+        return _ask(calls, request)
     except Failed as failed:
         # A 404 included: an object that an answer named before is not simply absent. Somebody changed
         # the credentials or the mode, and "not found" would allow a second charge.
         return Unknown(failed.failure.evidence())
-    return answer if isinstance(answer, NotFound) else with_key(calls, answer)
 
 
 def _ask(calls: StripeCalls, request: LookUpRequest) -> LookUp:

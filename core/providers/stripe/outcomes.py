@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.domain.outcomes import (
+    CANCEL_AFTER_DECLINE,
     ActionRequired,
     Canceled,
     Decline,
@@ -37,7 +38,6 @@ from core.providers.stripe.facts import (
 #: Our own reason for ending an intent after a decline. It tells such an end from any other.
 AFTER_DECLINE = "abandoned"
 #: In `Facts.extra`: this declined intent can still be confirmed, so somebody has to cancel it.
-CANCEL_AFTER_DECLINE = "cancel_after_decline"
 
 Reader = Callable[[Body, Facts], LookUp]
 

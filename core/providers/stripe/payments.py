@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from core.domain.outcomes import (
+    CANCEL_AFTER_DECLINE,
     ActionRequired,
     Declined,
     Facts,
@@ -47,7 +48,7 @@ def _start_by_token(calls: StripeCalls, request: StartRequest, units: int) -> Ou
         intent = calls.create_intent(intent_params(request, units), request.provider_key)
     except Failed as failed:
         return _after_failed_start(calls, request, failed.failure)
-    outcome = with_key(calls, _outcome(outcomes.read_start(intent)))
+    outcome = _outcome(outcomes.read_start(intent))
     if isinstance(outcome, Declined):
         return _cancel_declined(calls, request, outcome)
     return outcome
@@ -61,7 +62,7 @@ def _after_failed_start(calls: StripeCalls, request: StartRequest, failure: Fail
     intent_id = id_of(failure.intent)
     if failure.verdict == "already" and intent_id:
         answer = _read_again(lambda: outcomes.read_start(calls.get_intent(intent_id)))
-        return with_key(calls, outcomes.settled(answer, failure.outcome()))
+        return outcomes.settled(answer, failure.outcome())
     return failure.outcome()
 
 
@@ -71,13 +72,13 @@ def _cancel_declined(calls: StripeCalls, request: StartRequest, outcome: Decline
     That the cancel failed does not change the decline; it is noted, for a void to be sent later.
     """
     intent_id = outcome.facts.provider_id
-    extra = {name: value for name, value in outcome.facts.extra.items() if name != outcomes.CANCEL_AFTER_DECLINE}
+    extra = {name: value for name, value in outcome.facts.extra.items() if name != CANCEL_AFTER_DECLINE}
     if intent_id is None:
         return replace(outcome, facts=replace(outcome.facts, extra=extra))
     try:
         calls.cancel_intent(intent_id, outcomes.AFTER_DECLINE, f"{request.provider_key}:cancel")
     except Failed:
-        extra[outcomes.CANCEL_AFTER_DECLINE] = intent_id
+        extra[CANCEL_AFTER_DECLINE] = intent_id
     return replace(outcome, facts=replace(outcome.facts, extra=extra))
 
 

@@ -101,7 +101,7 @@ GRANT SELECT ON app_clock, merchants, alembic_version TO {role};
 GRANT EXECUTE ON FUNCTION app_now() TO {role};
 GRANT SELECT, INSERT ON data_keys, customers, payments, refunds, transactions, jobs, idempotency_keys,
     inbox_events, webhook_endpoints, findings, bodies, events, audit_log TO {role};
-GRANT UPDATE ON payments, refunds, transactions, jobs, inbox_events, findings, provider_accounts TO {role};
+GRANT UPDATE ON payments, refunds, transactions, jobs, inbox_events, findings TO {role};
 GRANT SELECT ON provider_accounts, disputes, deliveries TO {role};
 GRANT USAGE ON SEQUENCE audit_number TO {role};
 """
@@ -113,7 +113,7 @@ GRANT EXECUTE ON FUNCTION find_api_key(text), find_webhook_account(uuid), count_
     TO tollgate_api_rights;
 GRANT INSERT, UPDATE ON disputes TO tollgate_worker_rights;
 GRANT INSERT ON deliveries TO tollgate_worker_rights;
-GRANT UPDATE ON webhook_endpoints TO tollgate_worker_rights;
+GRANT UPDATE ON webhook_endpoints, provider_accounts TO tollgate_worker_rights;
 GRANT EXECUTE ON FUNCTION ensure_partitions(integer) TO tollgate_worker_rights;
 """
 
