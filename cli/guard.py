@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Iterable
 
 #: Seconds a group has to end by itself before it is killed. A worker's call to a provider may be cut, which
 #: is safe (its lease runs out and the outcome is looked up), while the next supervisor waits for the lock.
@@ -43,7 +44,7 @@ class Groups:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(leader, number)
         deadline = time.monotonic() + grace
-        while time.monotonic() < deadline and any(_alive(group) for group in self.watched):
+        while time.monotonic() < deadline and self.watched.keys() & _living(self.watched):
             time.sleep(0.02)
         for group in self.watched:
             _signal(group, signal.SIGKILL)
@@ -57,8 +58,18 @@ def _signal(group: int, number: int) -> bool:
     return True
 
 
-def _alive(group: int) -> bool:
-    return _signal(group, 0)
+def _living(groups: Iterable[int]) -> set[int]:
+    """The groups that have a running member; one that only waits to be collected by its new parent has ended."""
+    if not os.path.exists("/proc/self/stat"):
+        return {group for group in groups if _signal(group, 0)}
+    found = set()
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{number}/stat", encoding="utf-8", errors="replace") as file:
+            # The name in brackets may hold anything; after it come state, parent, group (proc(5)).
+            state, _, group = file.read().rpartition(")")[2].split()[:3]
+            if state not in "ZX":
+                found.add(int(group))
+    return found
 
 
 def main(grace: float) -> None:
