@@ -25,7 +25,7 @@ up: install ## Start the whole service and stay (Ctrl-C stops it)
 	@$(VENV)/tollgate up
 
 test: lint ## Run every check and the tests
-	@$(PY) -m pytest -n $(JOBS) tests --ignore=tests/faults --ignore=tests/bench --ignore=tests/browser
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests --ignore=tests/faults --ignore=tests/bench --ignore=tests/browser
 
 faults: install-dev ## Run the fault tests: killed workers, emptied and stopped Redis
 	@$(PY) -m pytest tests/faults

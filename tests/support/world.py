@@ -98,9 +98,7 @@ class World:
         )
         return made.text
 
-    def add_account(
-        self, provider: str, scope: Scope | None = None, name: str | None = None, **settings: Any
-    ) -> UUID:
+    def add_account(self, provider: str, scope: Scope | None = None, name: str | None = None, **settings: Any) -> UUID:
         """An account at the sandbox whose webhooks come to this gate."""
         secret, signing = f"sk_test_{uuid4().hex}", f"whsec_{secrets.token_hex(16)}"
         sandbox = self.sandboxes[provider]
@@ -133,9 +131,7 @@ class World:
     def get(self, path: str, **options: Any) -> requests.Response:
         return self.request("GET", path, **options)
 
-    def post(
-        self, path: str, body: Any = None, *, idempotency: str | None = None, **options: Any
-    ) -> requests.Response:
+    def post(self, path: str, body: Any = None, *, idempotency: str | None = None, **options: Any) -> requests.Response:
         headers = {"Idempotency-Key": idempotency or uuid4().hex, **options.pop("headers", {})}
         return self.request("POST", path, json={} if body is None else body, headers=headers, **options)
 
@@ -196,9 +192,14 @@ class World:
         try:
             wait_until(quiet, "jobs and webhooks to come to rest")
         except AssertionError as error:
-            left = {name: box.get("webhooks", secret_key=self.secrets.get(name)) for name, box in self.sandboxes.items()}
-            unsent = {name: [one for one in log["deliveries"] if not one["delivered"]] for name, log in left.items()}
-            raise AssertionError(f"{error}; not delivered: {unsent}") from None
+            raise AssertionError(f"{error}; not delivered: {self._unsent()}") from None
+
+    def _unsent(self) -> dict[str, Any]:
+        found = {}
+        for name, sandbox in self.sandboxes.items():
+            log = sandbox.get("webhooks", secret_key=self.secrets.get(name))
+            found[name] = [one for one in log["deliveries"] if not one["delivered"]]
+        return found
 
     def _sent(self, provider: str) -> bool:
         name = self.secrets.get(provider)
