@@ -1,4 +1,4 @@
-"""kombu's Redis transport, made to survive what is no message: one such entry would end the worker process."""
+"""kombu's Redis transport, made to survive garbage in the queue and restarts of the broker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_message(value: Any) -> bool:
 
 
 class Channel(redis.Channel):
-    """Treats an entry that is not JSON, or not base64 inside, as no entry at all."""
+    """Treats an entry that is not JSON, or not base64 inside, as no entry at all, and acknowledges nothing."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
@@ -30,6 +30,16 @@ class Channel(redis.Channel):
         except ValueError as error:
             log.warning("message_refused", error_type=type(error).__name__)
             raise Empty from None
+
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        """Nothing is to be taken back: our queues are consumed with `no_ack`.
+
+        Celery acknowledges all the same, kombu asks Redis to forget what it never kept, and on a channel that the
+        broker's restart has closed that ends the process ("'NoneType' object has no attribute 'client'").
+        """
+
+    def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """The same for what is refused; a hint is never put back."""
 
 
 class Transport(redis.Transport):
