@@ -261,6 +261,18 @@ def test_bodies_without_a_length_are_refused(merchant: Merchant, count: Count, e
     assert count(merchant.scope) == EMPTY
 
 
+@pytest.mark.parametrize("verb", ["capture", "refunds", "cancel"])
+def test_chunks_are_refused_where_a_body_may_be_left_out(merchant: Merchant, verb: str) -> None:
+    """A partial capture whose body nobody read would take the whole sum."""
+    made = merchant.pay().json["payment"]["id"]
+    answer = merchant.client.post(
+        f"/v1/payments/{made}/{verb}",
+        headers=merchant.headers(Idempotency_Key="a"),
+        environ_overrides={"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""},
+    )
+    assert code(answer) == (411, "length_required")
+
+
 def test_webhook_without_a_length_is_refused(merchant: Merchant) -> None:
     answer = merchant.client.post(
         "/webhooks/stripe/acc_01hzzzzzzzzzzzzzzzzzzzzzzz", data=b"{}", environ_overrides={"CONTENT_LENGTH": ""}
