@@ -1,0 +1,129 @@
+"""Keys, accounts and payments as an operator handles them on a running installation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.placement import place
+from tests.cli.running import Up
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    folder: Path = tmp_path_factory.mktemp("operator")
+    started = Up(folder, "--workers", "1")
+    try:
+        started.ready()
+        yield started
+    finally:
+        started.end()
+        place(folder / "data").remove()
+
+
+def answer(up: Up, *arguments: str, text: str | None = None) -> Any:
+    done = up.command(*arguments, "--json", text=text)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def merchant(up: Up) -> str:
+    return str(answer(up, "accounts", "list")[0]["merchant"])
+
+
+def test_key_is_shown_once_works_and_is_revoked(up: Up) -> None:
+    made = answer(up, "keys", "create", "--kind", "test", "--merchant", merchant(up), "--name", "shop")
+    assert up.call("GET", "/v1/payments", key=made["key"])[0] == 200
+    listed = up.command("keys", "list")
+    assert made["id"] in listed.stdout
+    assert made["key"] not in listed.stdout
+    assert up.command("keys", "revoke", made["id"]).returncode == 0
+    assert up.call("GET", "/v1/payments", key=made["key"])[0] == 401
+
+
+def test_key_of_few_scopes_may_do_little(up: Up) -> None:
+    options = ("--kind", "test", "--merchant", merchant(up), "--name", "reader", "--scope", "payments:read")
+    made = answer(up, "keys", "create", *options, "--days", "1")
+    assert up.call("GET", "/v1/payments", key=made["key"])[0] == 200
+    assert up.call("GET", "/v1/refunds", key=made["key"])[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--kind", "test", "--name", "x"), "belongs to a merchant"),
+        (("--kind", "test", "--name", "x", "--merchant", "nobody"), "begins with mer_"),
+        (("--kind", "admin", "--name", "x", "--scope", "all"), "unknown scopes: all"),
+    ],
+)
+def test_wrong_key_is_refused_with_a_sentence(up: Up, arguments: tuple[str, ...], sentence: str) -> None:
+    done = up.command("keys", "create", *arguments)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_key_cannot_be_revoked(up: Up) -> None:
+    assert "there is no key nothing" in up.command("keys", "revoke", "nothing").stderr
+
+
+def test_account_is_checked_at_the_provider_and_never_shows_its_secrets(up: Up) -> None:
+    options = ("--provider", "stripe", "--mode", "test", "--name", "Second", "--new-merchant", "Other shop")
+    base = ("--api-base", up.details["sandbox"]["stripe"])
+    secrets = {"secret_key": "sk_test_unknown_to_the_provider"}
+    done = up.command("accounts", "add", *options, *base, "--stdin", text=json.dumps(secrets))
+    assert done.returncode == 1
+    assert "sk_test_unknown" not in done.stdout + done.stderr
+    listed = answer(up, "accounts", "list")
+    assert {row["provider"] for row in listed} == {"stripe", "paystack"}
+    kept = json.loads((up.cwd / "data" / "secrets.json").read_text())["sandbox_stripe"]
+    assert kept not in json.dumps(listed)
+
+
+def test_account_again_is_updated(up: Up) -> None:
+    kept = json.loads((up.cwd / "data" / "secrets.json").read_text())
+    secrets = {"secret_key": f"sk_test_{kept['sandbox_stripe']}", "webhook_secret": "whsec_other"}
+    options = ("--provider", "stripe", "--mode", "test", "--name", "Renamed", "--merchant", merchant(up))
+    base = ("--api-base", up.details["sandbox"]["stripe"])
+    saved = answer(up, "accounts", "add", *options, *base, "--stdin", text=json.dumps(secrets))
+    assert saved["id"] == up.details["accounts"]["stripe"]
+    assert "Renamed" in up.command("accounts", "list").stdout
+
+
+@pytest.mark.parametrize("text", ["", "sk_test_x", '["sk_test_x"]', '{"password": "sk_test_x"}', "{}"])
+def test_unreadable_secrets_are_refused_without_showing_them(up: Up, text: str) -> None:
+    options = ("--provider", "stripe", "--mode", "test", "--name", "x", "--merchant", merchant(up), "--stdin")
+    done = up.command("accounts", "add", *options, text=text)
+    assert done.returncode == 1
+    assert "sk_test_x" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_timeline_of_a_payment(up: Up) -> None:
+    payment = up.pay("shown")
+    done = up.command("payments", "show", payment["id"])
+    assert done.returncode == 0, done.stderr
+    assert payment["id"] in done.stdout
+    assert "Sent a charge of 50.00 USD to stripe" in done.stdout
+    kinds = [entry["kind"] for entry in answer(up, "payments", "show", payment["id"])["timeline"]]
+    assert kinds[0] == "request.accepted"
+
+
+@pytest.mark.parametrize("name", ["pay_", "nonsense", "pay_00000000000000000000000000"])
+def test_unknown_payment_is_refused(up: Up, name: str) -> None:
+    done = up.command("payments", "show", name)
+    assert done.returncode == 1
+    assert done.stderr.startswith("tollgate: ")
+
+
+def test_key_file_is_made_once(up: Up) -> None:
+    path = up.cwd / "keys.json"
+    assert up.command("keys", "make-file", str(path)).returncode == 0
+    before = path.read_text()
+    assert path.stat().st_mode & 0o077 == 0
+    assert up.command("keys", "make-file", str(path)).returncode == 1
+    assert path.read_text() == before
