@@ -18,6 +18,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, SSLError
 from urllib3.util.connection import create_connection
 
+#: Seconds. A time-out of 0 would mean "do not block" to a socket.
+_LEAST = 0.05
+
 
 class DeadlinePassed(Exception):
     """The total time of the call is over. `sent` False: not one byte of the request had left."""
@@ -176,7 +179,8 @@ class GuardedHTTPConnection(HTTPConnection):
             raise ConnectTimeoutError(self, f"no connection within {budget:.3g} s") from error
         except OSError as error:
             raise NewConnectionError(self, f"no connection: {error}") from error
-        found.settimeout(budget)
+        # What is left is for the handshake.
+        found.settimeout(max(ends - time.monotonic(), _LEAST))
         return found
 
     def send(self, data: Any) -> None:
@@ -196,19 +200,7 @@ class GuardedHTTPConnection(HTTPConnection):
 
 
 class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):
-    """The same over TLS, with the handshake under the deadline too."""
-
-    _twin: socket.socket | None = None
-
-    def _new_conn(self) -> socket.socket:
-        found = super()._new_conn()
-        guard = current()
-        if guard is not None:
-            # Wrapping detaches `found` from its descriptor, and the wrapped socket is out of reach
-            # until the handshake is over; a second descriptor of the same connection is not.
-            self._twin = found.dup()
-            guard.take(self)
-        return found
+    """The same over TLS. The handshake needs no watching: Python counts a time-out over it as a whole."""
 
     def connect(self) -> None:
         try:
@@ -217,14 +209,6 @@ class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):
             raise
         except (OSError, SSLError) as error:
             raise HandshakeFailed(f"TLS handshake failed: {type(error).__name__}") from error
-        finally:
-            twin, self._twin = self._twin, None
-            if twin is not None:
-                twin.close()
-
-    def abort(self) -> None:
-        _shut_down(self._twin)
-        super().abort()
 
 
 def _shut_down(sock: socket.socket | None) -> None:
@@ -265,7 +249,7 @@ def _first_that_answers(addresses: list[tuple[str, int]], ends: float, options: 
     """Connect to one of them; each gets its share of the time, so that one silent address cannot eat it."""
     last: OSError = OSError("no address")
     for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-        share = max((ends - time.monotonic()) / left, 0.05)
+        share = max((ends - time.monotonic()) / left, _LEAST)
         try:
             return create_connection(address, timeout=share, socket_options=options)
         except OSError as error:

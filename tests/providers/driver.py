@@ -133,10 +133,14 @@ class Driver(ABC):
             start_extra=facts.extra,
         )
 
-    def fault(self, effect: str, operation: str, **more: Any) -> None:
+    def fault(self, effect: str, operation: str, **more: Any) -> str:
         """The next request of this account for `operation` goes wrong."""
         named = self.operations.get(operation, operation)
-        self.sandbox.post("faults", effect=effect, operation=named, secret_key=self.secret_key, **more)
+        made = self.sandbox.post("faults", effect=effect, operation=named, secret_key=self.secret_key, **more)
+        return str(made["id"])
+
+    def fired(self, fault: str) -> bool:
+        return any(one["id"] == fault and one["fired"] for one in self.sandbox.get("faults")["faults"])
 
     def ledger(self) -> Any:
         return self.sandbox.get("ledger", secret_key=self.secret_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from core.domain.outcomes import (
     NotExecuted,
     NotExecutedReason,
     NotFound,
+    Outcome,
     Pending,
     Succeeded,
     Unknown,
@@ -23,6 +25,7 @@ from core.providers.base import Person, StartRequest
 from tests.providers.driver import look_up_of
 from tests.providers.stripe_driver import AUTHENTICATE, BACK, DECLINED, StripeDriver
 from tests.support.sandboxes import Sandbox
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -308,6 +311,22 @@ def test_a_hold_made_on_a_page_is_captured_or_released(driver: StripeDriver) -> 
         else:
             assert isinstance(provider.void(driver.void_request(request, start)), Succeeded)
     assert [charge["amount_captured"] for charge in driver.charged()] == [100_00]
+
+
+def test_a_page_that_is_paid_while_it_is_being_closed_keeps_its_hold_until_the_next_void(driver: StripeDriver) -> None:
+    provider, request = driver.provider(), driver.page_request("authorize")
+    page = provider.start(request)
+    assert isinstance(page, ActionRequired)
+    void, outcomes = driver.void_request(request, page), list[Outcome]()
+    slow = driver.fault("delay", "checkout_sessions.expire", ms=500)
+    closing = threading.Thread(target=lambda: outcomes.append(provider.void(void)))
+    closing.start()
+    wait_until(lambda: driver.fired(slow), "the slow request")
+    driver.press(page, "pay")
+    closing.join()
+    assert isinstance(outcomes[0], NotExecuted)
+    assert isinstance(provider.void(void), Succeeded), "the same key, now on the intent"
+    assert driver.charged() == []
 
 
 def test_a_capture_of_an_unpaid_page_is_refused(driver: StripeDriver) -> None:
