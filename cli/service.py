@@ -186,12 +186,14 @@ class Service:
 
     def _start_parts(self, directory: Path) -> None:
         secrets, ports = Secrets(directory), Ports(directory / "ports.json")
+        if self._port and not is_free(self._port):
+            raise ChildFailed(f"port {self._port} is taken by another program; name another --port (0: any)")
         self._start_servers(directory, ports, secrets)
         self._migrate()
         context = parts.Context(directory, self._environment())
         if self._sandbox:
             self._start_sandbox(context, ports)
-        api_port = self._choose_api_port(ports)
+        api_port = self._port or ports.get("api")
         self.api_url = f"http://{HOST}:{api_port}"
         context = parts.Context(directory, self._environment())
         self._progress("Preparing keys and accounts")
@@ -240,13 +242,6 @@ class Service:
         specs += [parts.worker(context, number, self._databases.worker) for number in range(1, self._workers + 1)]
         self._running().start_all([*specs, parts.beat(context, self._databases.worker)])
         self._record()
-
-    def _choose_api_port(self, ports: Ports) -> int:
-        if not self._port:
-            return ports.get("api")
-        if not is_free(self._port):
-            raise ChildFailed(f"port {self._port} is taken by another program; name another --port (0: any)")
-        return self._port
 
     def _start_on_port(self, name: str, ports: Ports, make: Callable[[], Spec]) -> None:
         """Starts a server on the port it had; on another one if somebody took that in the same moment."""

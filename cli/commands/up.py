@@ -137,7 +137,7 @@ def show(service: Service, as_json: bool) -> None:
         return
     # Not a table that folds: keys are copied from here.
     for name, value in rows(service):
-        click.echo(f"{click.style(f'{name:<15}', bold=True)}{value}")
+        click.echo(f"{click.style(f'{name:<16}', bold=True)}{value}")
     if service.sandbox_urls:
         click.echo(f"\nTry a payment:\n\n{curl_line(service)}")
     click.echo("\nCtrl-C stops everything.")
