@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -44,10 +45,16 @@ def api(context: Context, port: int, database_url: str) -> Spec:
     options += ["--respawn-failed-workers", "--respawn-interval", "0.5"]
     # Without a limit one that hangs would keep the whole from stopping.
     options += ["--workers-kill-timeout", "10", "--log-level", "warning"]
+    # The metrics of all the server's processes meet here; those of an earlier start are over.
+    metrics = context.directory / "metrics"
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir(mode=0o700)
+    own = {"DATABASE_URL": database_url, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    own["TOLLGATE_API_THREADS"] = str(API_THREADS)
     return Spec(
         name="api",
         argv=python("granian", *options, "api.app:create_app"),
-        env={**context.env, "DATABASE_URL": database_url},
+        env={**context.env, **own},
         cwd=ROOT,
         log=context.log("api"),
         ready=answers(port, "/readyz"),

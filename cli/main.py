@@ -8,6 +8,7 @@ import sys
 import click
 
 from cli.errors import Refused
+from core.observability import configure_logging
 
 #: name: (module of the command, the line that `tollgate --help` shows). Modules are imported when they are used,
 #: so that `tollgate --help` answers at once.
@@ -49,6 +50,8 @@ def tollgate() -> None:
 
 def main() -> None:
     """Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
+    # Unconfigured, structlog would print tracebacks with the values of local variables.
+    configure_logging("WARNING", "cli")
     try:
         sys.exit(tollgate.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as exit_:

@@ -9,9 +9,12 @@ from uuid import uuid4
 import pytest
 
 from cli.embedded import Embedded
+from core.observability import configure_logging
 from tests.support import databases
 from tests.support.sandboxes import Sandbox
 from tests.support.world import World
+
+configure_logging("ERROR", "tests")
 
 
 @pytest.fixture(scope="session")

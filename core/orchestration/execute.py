@@ -69,9 +69,9 @@ def run(core: Core, job: Job) -> None:
     except LeaseLost:
         log.warning("lease_lost")
     except sa.exc.SQLAlchemyError as error:
-        log.warning("database_trouble", error=type(error).__name__)
+        log.warning("database_trouble", error_type=type(error).__name__)
     except Exception as error:  # a fault in one job must not end the worker's thread
-        log.exception("job_crashed", error=type(error).__name__)
+        log.exception("job_crashed")
         _put_back(core, job, type(error).__name__)
     finally:
         structlog.contextvars.clear_contextvars()
@@ -118,14 +118,14 @@ def take(core: Core, job: Job, step: Step) -> LookUp:
     try:
         result = step.account.provider.look_up(step.look_up) if isinstance(step, Ask) else _send(step)
     except Exception as error:  # whatever happened after the announcement may have moved money
-        log.exception("provider_client_failed", error=type(error).__name__)
+        log.exception("provider_client_failed")
         result = Unknown({"exception": type(error).__name__})
     log.info(
         "provider_call",
         provider=step.account.provider.name,
         operation=operation,
         outcome=type(result).__name__,
-        milliseconds=round((time.monotonic() - started) * 1000),
+        duration_ms=round((time.monotonic() - started) * 1000),
     )
     return result
 
