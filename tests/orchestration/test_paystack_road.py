@@ -101,9 +101,11 @@ def test_cancel_is_refused_before_anything_is_sent(world: World) -> None:
 
 
 def test_manual_capture_is_refused_with_the_reason(world: World) -> None:
-    answer = world.post("/v1/payments", world.redirect_body(currency="NGN", amount=500000, provider="paystack", capture="manual"))
+    body = world.redirect_body(currency="NGN", amount=500000, provider="paystack", capture="manual")
+    answer = world.post("/v1/payments", body)
     assert (answer.status_code, answer.json()["code"]) == (422, "capability_unsupported")
-    assert {"field": "capture", "message": "paystack: cannot authorize first and capture later"} in answer.json()["errors"]
+    reason = {"field": "capture", "message": "paystack: cannot authorize first and capture later"}
+    assert reason in answer.json()["errors"]
 
 
 class TestAbandoned:

@@ -116,7 +116,7 @@ class TestStripe:
 class TestNeverSent:
     def test_a_redirect_crosses_to_the_other_provider(self, world: World) -> None:
         body = {"currency": "USD", "amount": 5000}
-        base = world.one("SELECT api_base FROM provider_accounts WHERE id = :id", id=world.accounts["stripe"])["api_base"]
+        base = world.sandboxes["stripe"].url
         self._move(world, "stripe", "http://127.0.0.1:9")
         try:
             answer = world.post("/v1/payments", world.redirect_body(**body))
@@ -131,7 +131,7 @@ class TestNeverSent:
         ]
 
     def test_a_token_stays_where_it_belongs_and_fails_with_proof(self, world: World) -> None:
-        base = world.one("SELECT api_base FROM provider_accounts WHERE id = :id", id=world.accounts["stripe"])["api_base"]
+        base = world.sandboxes["stripe"].url
         self._move(world, "stripe", "http://127.0.0.1:9")
         try:
             payment = world.create()
@@ -214,10 +214,11 @@ class TestRefusedCredentials:
     def test_the_account_is_suspended_and_the_payment_says_so(self, world: World) -> None:
         world.add_account("stripe", name="stripe.revoked")
         with world.owner.begin() as connection:
-            connection.exec_driver_sql("UPDATE provider_accounts SET priority = 1 WHERE id = %s",
-                                       (str(world.accounts["stripe.revoked"]),))
-        fault = {"secret_key": world.secrets["stripe.revoked"], "effect": "status_before", "status": 401, "times": 10}
-        world.sandboxes["stripe"].post("faults", operation="payment_intents.create", **fault)
+            connection.exec_driver_sql(
+                "UPDATE provider_accounts SET priority = 1 WHERE id = %s", (str(world.accounts["stripe.revoked"]),)
+            )
+        fault = {"secret_key": world.secrets["stripe.revoked"], "effect": "status_before", "status": 401}
+        world.sandboxes["stripe"].post("faults", operation="payment_intents.create", times=10, **fault)
         try:
             payment = world.pay()
         finally:
