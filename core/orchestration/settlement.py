@@ -195,6 +195,8 @@ def _transaction_values(transaction: Row, outcome: Outcome) -> dict[str, Any]:
 def _start(made: Plan, payment: Row, transaction: Row, refund: Row | None, outcome: Outcome) -> None:
     target = START_STATUS[type(outcome)]
     if isinstance(outcome, Succeeded):
+        if transaction["surplus"]:
+            return  # late money that is told again was counted the first time
         if transaction["kind"] == "authorize":
             target = "authorized"
         if _is_surplus(made, payment, target):
@@ -243,6 +245,10 @@ def _taken(payment: Row, transaction: Row, facts: Facts) -> dict[str, Any]:
 
 
 def _capture(made: Plan, payment: Row, transaction: Row, refund: Row | None, outcome: Outcome) -> None:
+    if isinstance(outcome, Succeeded) and payment["status"] in ("failed", "canceled"):
+        if made.transaction_status == "succeeded":
+            _surplus(made, payment, transaction, outcome.facts)
+        return
     if isinstance(outcome, Succeeded):
         made.payment.update(captured_sums(transaction["amount"], outcome.facts))
         target: str | None = "succeeded"
@@ -272,6 +278,9 @@ def _void(made: Plan, payment: Row, transaction: Row, refund: Row | None, outcom
 def _refund(made: Plan, payment: Row, transaction: Row, refund: Row | None, outcome: Outcome) -> None:
     if refund is None:
         raise LookupError("a refund transaction without its refund")
+    if isinstance(outcome, Succeeded) and refund["status"] in ("failed", "canceled"):
+        _refunded_after_all(made, payment, refund)
+        return
     target = REFUND_STATUS[type(outcome)]
     if target == "canceled" and not may_step("refund", refund["status"], "canceled"):
         target = "failed"
@@ -284,6 +293,13 @@ def _refund(made: Plan, payment: Row, transaction: Row, refund: Row | None, outc
         decline = decline_of(outcome)
         made.refund["failure"] = decline.as_dict() if decline else {"code": "refund_canceled"}
         made.payment["refund_reserved"] = payment["refund_reserved"] - _reserved(refund)
+
+
+def _refunded_after_all(made: Plan, payment: Row, refund: Row) -> None:
+    """A refund we had called failed: the sum is told as it is, and a person looks whether too much went back."""
+    if made.transaction_status == "succeeded":
+        made.payment["amount_refunded"] = payment["amount_refunded"] + refund["amount"]
+        made.finding = ("surplus_refund", {"amount": refund["amount"]})
 
 
 def plan_refund(payment: Row, refund: Row, outcome: Outcome) -> Plan:
