@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -134,7 +135,14 @@ class Supervisor:
             with self._lock:
                 for entry in self._entries.values():
                     if entry.wanted and not self._stopping.is_set():
-                        self._look_at(entry)
+                        self._look_safely(entry)
+
+    def _look_safely(self, entry: _Entry) -> None:
+        try:
+            self._look_at(entry)
+        except Exception as error:  # noqa: BLE001 - nobody restarts the watcher: one full disk must not end it
+            with contextlib.suppress(Exception):
+                self._report("watching_failed", {"child": entry.spec.name, "error": str(error)})
 
     def _look_at(self, entry: _Entry) -> None:
         now = time.monotonic()

@@ -126,7 +126,8 @@ def make_environment() -> None:
 
 def install(kind: str) -> None:
     lock = LOCKS[kind]
-    total = sum("==" in line for line in (ROOT / lock).read_text().splitlines())
+    # Lines with a condition (after a semicolon) are for other versions of Python.
+    total = sum("==" in line and ";" not in line for line in (ROOT / lock).read_text().splitlines())
     pip = [str(PYTHON), "-I", "-m", "pip", "install", "--progress-bar", "off", "--no-color"]
     what = "the packages" if kind == "runtime" else "the packages for the tests"
     with Progress(f"Installing {what} of {lock}").shown() as progress:

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.commands.up import Progress, Stopper, report, show, start
+from cli.commands.up import Progress, Stopper, report, say, show, start
 from cli.demo.client import Receiver, Shop, Surprise
 from cli.demo.ledger import Ledgers, Line
 from cli.demo.tour import Step, Tour
@@ -52,7 +52,7 @@ def demo(data_dir: Path, stay: bool | None) -> int:
             show(service, as_json=False)
             stopper.asked.wait()
     finally:
-        click.echo("Stopping", err=True)
+        say("Stopping")
         service.stop()
     return 0 if as_expected else 1
 

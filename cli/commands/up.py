@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -51,7 +52,13 @@ class Progress:
 def report(event: str, details: dict[str, Any]) -> None:
     """One JSON line on standard error about a child, for people and for log collectors."""
     line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **details}
-    click.echo(json.dumps(line), err=True)
+    say(json.dumps(line))
+
+
+def say(sentence: str) -> None:
+    """On standard error, if that is still open: a closed terminal is no reason to leave children behind."""
+    with contextlib.suppress(OSError):
+        click.echo(sentence, err=True)
 
 
 class Stopper:
@@ -177,5 +184,5 @@ def up(data_dir: Path, port: int, workers: int | None, no_sandbox: bool, as_json
         show(service, as_json)
         stopper.asked.wait()
     finally:
-        click.echo("Stopping", err=True)
+        say("Stopping")
         service.stop()

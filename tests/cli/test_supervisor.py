@@ -269,3 +269,23 @@ def test_recorded_number_of_another_process_is_left_alone(tmp_path: Path) -> Non
     text = (tmp_path / "children.json").read_text()
     (tmp_path / "children.json").write_text(text.replace('"started": 1', '"started": 2'))
     assert leftovers.clear(tmp_path / "children.json") == []
+
+
+def test_broken_report_ends_no_watch(make_spec: MakeSpec) -> None:
+    told: list[str] = []
+
+    def report(event: str, details: dict[str, Any]) -> None:
+        told.append(event)
+        if event == "child_died":
+            raise OSError("no space left on device")
+
+    supervisor = Supervisor(report)
+    try:
+        supervisor.start(make_spec("worker"))
+        for _ in range(2):
+            count = told.count("child_restarted")
+            supervisor.signal("worker", signal.SIGKILL)
+            wait_until(lambda count=count: told.count("child_restarted") > count)
+        assert "watching_failed" in told
+    finally:
+        supervisor.stop()
