@@ -94,9 +94,10 @@ def describe(service: Service) -> dict[str, Any]:
         "test_key": service.test_key,
         "admin_key": service.admin_key,
         "sandbox": service.sandbox_urls or None,
-        "database_url": plain_url(service.database_url),
+        # Sees every row and cannot touch the audit log; the api's login sees nothing until a merchant is set.
+        "database_url": plain_url(service.worker_database_url),
         "migration_database_url": plain_url(service.owner_database_url),
-        "worker_database_url": plain_url(service.worker_database_url),
+        "api_database_url": plain_url(service.database_url),
         "redis_url": service.redis_url,
         "key_file": str(service.key_file),
         "accounts": dict(service.seeded.accounts),

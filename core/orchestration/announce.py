@@ -7,7 +7,7 @@ was ended or put back in that same transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -35,7 +35,9 @@ NEVER_DELIVERED = "never_delivered"
 
 
 def cause_of(job: Job) -> Cause:
-    return Cause("answer", "worker", job.arguments.get("request_id"), f"job {job.id}")
+    """Why something is sent: somebody asked for it, or its time came."""
+    kind: Literal["clock", "request"] = "clock" if job.arguments.get("actor") == "clock" else "request"
+    return Cause(kind, "worker", job.arguments.get("request_id"), f"job {job.id}")
 
 
 def start(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.engine import Connection
 
@@ -67,8 +67,7 @@ def _answered(
     core: Core, connection: Connection, job: Job, step: Step, payment: Row, transaction: Row, result: Outcome
 ) -> Step | None:
     """The provider said what is; the job's work is done."""
-    request_id = job.arguments.get("request_id")
-    cause = Cause("look_up" if isinstance(step, Ask) else "answer", "worker", request_id, f"job {job.id}")
+    cause = _cause(step, job)
     applied = status_manager.apply(core, connection, payment, transaction, result, cause)
     if applied.review is not None:
         jobs.finish(connection, job, "needs_review", {"code": "contradiction", "message": applied.review})
@@ -81,6 +80,12 @@ def _answered(
     else:
         jobs.finish(connection, job)
     return None
+
+
+def _cause(step: Step, job: Job) -> Cause:
+    """What taught us: the answer to a send, or a look-up."""
+    kind: Literal["answer", "look_up"] = "look_up" if isinstance(step, Ask) else "answer"
+    return Cause(kind, "worker", job.arguments.get("request_id"), f"job {job.id}")
 
 
 def _not_executed(
@@ -100,7 +105,7 @@ def _not_executed(
         evidence = {"reason": result.reason.value, "detail": "an earlier send may have arrived"}
         return _unknown(core, connection, job, step, payment, transaction, Unknown(evidence))
     if result.reason is NotExecutedReason.MISCONFIGURED:
-        cause = announce.cause_of(job)
+        cause = _cause(step, job)
         provider_manager.suspend(core, connection, job.scope, step.account.account_id, result.detail, cause)
     if result.detail == PACED:
         _keep(connection, transaction, result)
@@ -108,7 +113,7 @@ def _not_executed(
         return None
     permitted = FAILOVER[failover_key(result)]
     if permitted.elsewhere is not Elsewhere.NO and _others(connection, job, payment, transaction, permitted.elsewhere):
-        cause = announce.cause_of(job)
+        cause = _cause(step, job)
         status_manager.apply(core, connection, payment, transaction, result, cause, keep_payment=True)
         jobs.requeue(connection, job, 0.0, _error(result))
         return None
@@ -118,14 +123,14 @@ def _not_executed(
         delay = max(delays[transaction["send_count"] - 1], result.retry_after or 0.0)
         jobs.requeue(connection, job, delay, _error(result))
         return None
-    return _given_up(core, connection, job, payment, transaction, result)
+    return _given_up(core, connection, job, step, payment, transaction, result)
 
 
 def _given_up(
-    core: Core, connection: Connection, job: Job, payment: Row, transaction: Row, result: NotExecuted
+    core: Core, connection: Connection, job: Job, step: Step, payment: Row, transaction: Row, result: NotExecuted
 ) -> Step | None:
     """Proof that nothing happened, and no try left. A failed payment is an answer; a capture not made is not."""
-    applied = status_manager.apply(core, connection, payment, transaction, result, announce.cause_of(job))
+    applied = status_manager.apply(core, connection, payment, transaction, result, _cause(step, job))
     unchanged = transaction["kind"] in ("capture", "void") and applied.payment["status"] == payment["status"]
     jobs.finish(connection, job, "failed" if unchanged else "succeeded", _error(result) if unchanged else None)
     return None
@@ -162,7 +167,7 @@ def _unknown(
     """Neither yes nor no: look up later, and hand it to a person when that goes on too long."""
     evidence = result if isinstance(result, Unknown) else Unknown({"look_up": type(result).__name__})
     if may_step("transaction", transaction["status"], "unknown") or transaction["status"] == "unknown":
-        status_manager.apply(core, connection, payment, transaction, evidence, announce.cause_of(job))
+        status_manager.apply(core, connection, payment, transaction, evidence, _cause(step, job))
     _look_later(core, connection, job, step.account.provider.capabilities, transaction, counted=isinstance(step, Ask))
     return None
 

@@ -100,7 +100,8 @@ def apply(
     """Carry an outcome into the locked rows. With `keep_payment` only the attempt ends (failover)."""
     refund = rows.lock_refund(connection, transaction["refund_id"]) if transaction["refund_id"] else None
     plan = settlement.plan(payment, transaction, refund, outcome)
-    _store_body(core, connection, transaction, outcome)
+    if cause.kind != "webhook":  # the inbox keeps those
+        _store_body(core, connection, transaction, outcome)
     if keep_payment:
         plan.payment_status, plan.payment = None, {}
     if plan.stale:
@@ -206,9 +207,10 @@ def _create(
 def _change(
     connection: Connection, subject: str, row: Row, status: str | None, values: Mapping[str, Any], cause: Cause
 ) -> Row:
-    if status is None and not values:
+    # Repeated news must not touch the row: when it changed last is itself a fact.
+    changes = {name: value for name, value in values.items() if row[name] is not value and row[name] != value}
+    if status is None and not changes:
         return row
-    changes = dict(values)
     if status is not None:
         check_step(subject, row["status"], status)
         changes["status"] = status

@@ -47,7 +47,7 @@ def test_one_line_of_json_names_all_one_needs(up: Up) -> None:
     assert set(details["sandbox"]) == {"stripe", "paystack"}
     assert details["test_key"].startswith("tg_test_")
     assert details["admin_key"].startswith("tg_admin_")
-    assert details["database_url"].startswith("postgresql://tollgate_api:")
+    assert details["database_url"].startswith("postgresql://tollgate_worker:")
     names = ["postgres", "redis", "sandbox-stripe", "sandbox-paystack", "api", "worker-1", "beat"]
     assert list(up.children()) == names
 
@@ -140,7 +140,7 @@ def test_named_servers_are_used_instead_of_our_own(tmp_path: Path) -> None:
             assert details["redis_url"] == servers.redis_url
             assert list(up.children()) == ["api", "worker-1", "beat"]
             assert up.call("GET", "/v1/payments") == (200, {"data": [], "has_more": False, "next": None})
-            assert "tollgate_api_" in details["database_url"]
+            assert "tollgate_worker_" in details["database_url"]
         finally:
             up.end()
 

@@ -19,6 +19,8 @@ class Reply:
     delay: float = 0.0
     #: Seconds between the bytes of the body.
     drip: float = 0.0
+    #: Promise this many bytes more than are sent, and keep the connection open.
+    owed: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Receiver:
             handler.send_response(reply.status)
             for name, value in reply.headers.items():
                 handler.send_header(name, value)
-            handler.send_header("Content-Length", str(len(reply.body)))
+            handler.send_header("Content-Length", str(len(reply.body) + reply.owed))
             handler.end_headers()
             for byte in reply.body if reply.drip else ():
                 handler.wfile.write(bytes([byte]))
@@ -76,6 +78,9 @@ class Receiver:
                 self._stop.wait(reply.drip)
             if not reply.drip:
                 handler.wfile.write(reply.body)
+                handler.wfile.flush()
+            if reply.owed:
+                self._stop.wait(30)
         except OSError:
             return  # the sender hung up, which some tests are about
 

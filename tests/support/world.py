@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import requests
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from api.app import build_app
 from core.domain.identifiers import parse_id, public_id
@@ -45,6 +45,11 @@ def settings_for(urls: Urls, redis_url: str, **changes: Any) -> Settings:
     return Settings.model_validate({**base, **changes})
 
 
+class _Quiet(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """The gate logs its requests itself."""
+
+
 class World:
     """Everything a test of the roads needs; one per test module."""
 
@@ -60,7 +65,7 @@ class World:
         self.api = self._core(urls.api)
         self.worker = self._core(urls.worker)
         self.admin = Core(self.settings, Database(self.owner), self.vault)
-        self._server = make_server("127.0.0.1", 0, build_app(self.api), threaded=True)
+        self._server = make_server("127.0.0.1", 0, build_app(self.api), threaded=True, request_handler=_Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
