@@ -1,0 +1,62 @@
+"""Prints the README's table of what each provider can do, from what the providers' packages declare."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+
+from core.providers.base import Capabilities
+from core.providers.registry import PROVIDERS
+
+#: So many currencies are named; more are counted.
+FEW = 12
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _names(values: Iterable[str]) -> str:
+    return ", ".join(sorted(values)) or "no"
+
+
+def _currencies(able: Capabilities) -> str:
+    return _names(able.currencies) if len(able.currencies) <= FEW else str(len(able.currencies))
+
+
+def _hours(seconds: int | None) -> str:
+    return "never" if seconds is None else f"for {seconds // 3600} h"
+
+
+def _needs(able: Capabilities) -> str:
+    needed = [f"customer.email ({_names(able.customer_email_for)})"] if able.customer_email_for else []
+    needed += [f"return_url ({_names(able.return_url_for)})"] if able.return_url_for else []
+    return ", ".join(needed) or "nothing more"
+
+
+ROWS: Mapping[str, Callable[[Capabilities], str]] = {
+    "payment methods": lambda able: _names(able.methods),
+    "currencies": _currencies,
+    "needs beside amount and method": _needs,
+    "authorize first, capture later": lambda able: _names(able.manual_capture_methods),
+    "capture a part": lambda able: _yes(able.partial_capture),
+    "cancel a hold or an unfinished payment": lambda able: _yes(able.void),
+    "refund · a part · several times": lambda able: " · ".join(
+        map(_yes, (able.refund, able.partial_refund, able.multiple_refunds))
+    ),
+    "the same request may be sent again": lambda able: _hours(able.resend_window_seconds),
+    "look-ups before “not found” counts": lambda able: str(able.not_found_lookups),
+    "an unknown outcome goes to a person after": lambda able: f"{able.unknown_review_seconds // 3600} h",
+}
+
+
+def table() -> str:
+    """Markdown, one column a provider in the order of the registry."""
+    able = {name: kind.capabilities for name, kind in PROVIDERS.items()}
+    lines = [["", *able], ["---"] * (len(able) + 1)]
+    lines += [[title, *(show(one) for one in able.values())] for title, show in ROWS.items()]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table() + "\n")
