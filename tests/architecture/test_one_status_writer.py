@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MONEY = frozenset({"payments", "transactions", "refunds", "disputes"})
 WRITERS = {"core/orchestration/status_manager.py": MONEY, "core/orchestration/jobs.py": frozenset({"jobs"})}
-SQL_WRITE = re.compile(r"(?:UPDATE\s+|INSERT\s+INTO\s+)(payments|transactions|refunds|disputes|jobs)\b(.*)", re.I | re.S)
+SQL_WRITE = re.compile(
+    r"(?:UPDATE\s+|INSERT\s+INTO\s+)(payments|transactions|refunds|disputes|jobs)\b(.*)", re.I | re.S
+)
 
 
 def _sources() -> list[Path]:
