@@ -156,6 +156,7 @@ def test_a_stopped_worker_finishes_what_it_began(world: World, start: Start, rec
     worker.terminate()
     assert worker.wait() == 0
     assert ended(world) == 1
+    assert worker.events("worker_stopped")[0]["outcome"] == "drained"
 
 
 def test_a_killed_workers_job_is_taken_over(world: World, start: Start, receiver: Receiver) -> None:
