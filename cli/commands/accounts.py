@@ -14,6 +14,7 @@ import click
 from cli.commands import options, output
 from cli.errors import Refused
 from cli.target import owner_core
+from core.domain.errors import RequestRefused
 from core.domain.identifiers import InvalidIdentifier, parse_id, public_id
 from core.orchestration import accounts as roads
 from core.orchestration.context import Core
@@ -71,9 +72,14 @@ def add(
     TOLLGATE_PUBLISHABLE_KEY and TOLLGATE_WEBHOOK_SECRET. They are never taken from the command line.
     """
     with owner_core(data_dir) as core:
-        merchant_id = choose_merchant(core, merchant, new_merchant)
         account = new_account(provider, name, priority, api_base, read_secrets(provider, from_stdin))
-        account_id = roads.save_provider_account(core, Scope(merchant_id, mode), account, ACTOR)
+        merchant_id = choose_merchant(core, merchant, new_merchant)
+        try:
+            account_id = roads.save_provider_account(core, Scope(merchant_id, mode), account, ACTOR)
+        except RequestRefused as error:
+            made = public_id("merchant", merchant_id)
+            hint = f" (the merchant was made: next time name it with --merchant {made})" if new_merchant else ""
+            raise Refused(f"{error}{hint}") from None
     shown = public_id("provider_account", account_id)
     if as_json:
         click.echo(json.dumps({"id": shown, "webhook_path": f"/webhooks/{provider}/{shown}"}))

@@ -31,12 +31,13 @@ def answer(up: Up, *arguments: str, text: str | None = None) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.fixture(scope="module")
 def merchant(up: Up) -> str:
     return str(answer(up, "accounts", "list")[0]["merchant"])
 
 
-def test_key_is_shown_once_works_and_is_revoked(up: Up) -> None:
-    made = answer(up, "keys", "create", "--kind", "test", "--merchant", merchant(up), "--name", "shop")
+def test_key_is_shown_once_works_and_is_revoked(up: Up, merchant: str) -> None:
+    made = answer(up, "keys", "create", "--kind", "test", "--merchant", merchant, "--name", "shop")
     assert up.call("GET", "/v1/payments", key=made["key"])[0] == 200
     listed = up.command("keys", "list")
     assert made["id"] in listed.stdout
@@ -45,8 +46,8 @@ def test_key_is_shown_once_works_and_is_revoked(up: Up) -> None:
     assert up.call("GET", "/v1/payments", key=made["key"])[0] == 401
 
 
-def test_key_of_few_scopes_may_do_little(up: Up) -> None:
-    options = ("--kind", "test", "--merchant", merchant(up), "--name", "reader", "--scope", "payments:read")
+def test_key_of_few_scopes_may_do_little(up: Up, merchant: str) -> None:
+    options = ("--kind", "test", "--merchant", merchant, "--name", "reader", "--scope", "payments:read")
     made = answer(up, "keys", "create", *options, "--days", "1")
     assert up.call("GET", "/v1/payments", key=made["key"])[0] == 200
     assert up.call("GET", "/v1/refunds", key=made["key"])[0] == 403
@@ -78,16 +79,17 @@ def test_account_is_checked_at_the_provider_and_never_shows_its_secrets(up: Up) 
     done = up.command("accounts", "add", *options, *base, "--stdin", text=json.dumps(secrets))
     assert done.returncode == 1
     assert "sk_test_unknown" not in done.stdout + done.stderr
+    assert "next time name it with --merchant mer_" in done.stderr
     listed = answer(up, "accounts", "list")
     assert {row["provider"] for row in listed} == {"stripe", "paystack"}
     kept = json.loads((up.cwd / "data" / "secrets.json").read_text())["sandbox_stripe"]
     assert kept not in json.dumps(listed)
 
 
-def test_account_again_is_updated(up: Up) -> None:
+def test_account_again_is_updated(up: Up, merchant: str) -> None:
     kept = json.loads((up.cwd / "data" / "secrets.json").read_text())
     secrets = {"secret_key": f"sk_test_{kept['sandbox_stripe']}", "webhook_secret": "whsec_other"}
-    options = ("--provider", "stripe", "--mode", "test", "--name", "Renamed", "--merchant", merchant(up))
+    options = ("--provider", "stripe", "--mode", "test", "--name", "Renamed", "--merchant", merchant)
     base = ("--api-base", up.details["sandbox"]["stripe"])
     saved = answer(up, "accounts", "add", *options, *base, "--stdin", text=json.dumps(secrets))
     assert saved["id"] == up.details["accounts"]["stripe"]
@@ -95,8 +97,8 @@ def test_account_again_is_updated(up: Up) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "sk_test_x", '["sk_test_x"]', '{"password": "sk_test_x"}', "{}"])
-def test_unreadable_secrets_are_refused_without_showing_them(up: Up, text: str) -> None:
-    options = ("--provider", "stripe", "--mode", "test", "--name", "x", "--merchant", merchant(up), "--stdin")
+def test_unreadable_secrets_are_refused_without_showing_them(up: Up, merchant: str, text: str) -> None:
+    options = ("--provider", "stripe", "--mode", "test", "--name", "x", "--merchant", merchant, "--stdin")
     done = up.command("accounts", "add", *options, text=text)
     assert done.returncode == 1
     assert "sk_test_x" not in done.stderr
