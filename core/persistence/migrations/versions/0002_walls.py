@@ -33,15 +33,20 @@ BEGIN
         FOR step IN -1..months_ahead LOOP
             month := date_trunc('month', app_now() AT TIME ZONE 'UTC')::date + make_interval(months => step);
             partition := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
-            CONTINUE WHEN to_regclass(partition) IS NOT NULL;
-            EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', partition, parent,
-                           month::timestamp AT TIME ZONE 'UTC',
-                           (month + interval '1 month') AT TIME ZONE 'UTC');
-            IF parent = 'audit_log' THEN
+            IF to_regclass(partition) IS NULL THEN
+                EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', partition, parent,
+                               month::timestamp AT TIME ZONE 'UTC',
+                               (month + interval '1 month') AT TIME ZONE 'UTC');
+                made := made + 1;
+            END IF;
+            -- Postgres hands row triggers down to partitions, but not this one; a partition kept through a
+            -- downgrade has lost it.
+            IF parent = 'audit_log' AND NOT EXISTS (
+                SELECT FROM pg_trigger t
+                 WHERE t.tgrelid = to_regclass(partition) AND t.tgname = partition || '_no_truncate') THEN
                 EXECUTE format('CREATE TRIGGER %I BEFORE TRUNCATE ON %I FOR EACH STATEMENT '
                                'EXECUTE FUNCTION refuse_change()', partition || '_no_truncate', partition);
             END IF;
-            made := made + 1;
         END LOOP;
     END LOOP;
     RETURN made;
