@@ -1,0 +1,119 @@
+"""One row in every walled table for a merchant and mode, written by the owner."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.domain.identifiers import new_id
+from core.persistence import tables
+from core.persistence.database import Scope
+
+
+def make_merchant(connection: Connection) -> UUID:
+    merchant_id = new_id()
+    connection.execute(tables.merchants.insert().values(id=merchant_id, name="Shop"))
+    return merchant_id
+
+
+def fill(connection: Connection, scope: Scope, partitioned: bool = True) -> dict[str, UUID | str]:
+    """{table: id of its new row}. Every table that has merchant and mode gets one."""
+    made: dict[str, UUID | str] = {}
+
+    def add(table: sa.Table, **values: Any) -> UUID:
+        row_id = new_id()
+        named = {"id": row_id} if "id" in table.c and "id" not in values else {}
+        owned = {"merchant_id": scope.merchant_id, "mode": scope.mode}
+        connection.execute(table.insert().values(**{**named, **owned, **values}))
+        made[table.name] = values.get("id", row_id)
+        return row_id
+
+    add(tables.data_keys, owner_kind="merchant", owner_id=uuid4(), kek_version=1, wrapped=b"w")
+    text = {"name": "key", "prefix": f"tg_{scope.mode}_", "scopes": ["payments:read"]}
+    add(tables.api_keys, id=secrets.token_hex(8), kind="merchant", secret_hash=secrets.token_bytes(32), **text)
+    account = add(
+        tables.provider_accounts,
+        provider="stripe",
+        name="stripe",
+        identity=secrets.token_hex(8),
+        status="enabled",
+        priority=100,
+        credentials_sealed=b"s",
+        webhook_secrets_sealed=b"s",
+        settings={},
+    )
+    customer = add(tables.customers, sealed=b"s", email_index=b"i", index_key_version=1)
+    payment = add(tables.payments, customer_id=customer, **payment_values(account))
+    at_provider = {"payment_id": payment, "currency": "USD", "amount": 700}
+    refund = add(tables.refunds, status="succeeded", origin="api", **at_provider)
+    charge = add(tables.transactions, refund_id=refund, **transaction_values(account), **at_provider)
+    add(
+        tables.disputes,
+        transaction_id=charge,
+        provider_account_id=account,
+        provider_id=secrets.token_hex(8),
+        status="won",
+        **at_provider,
+    )
+    job = add(tables.jobs, payment_id=payment, **job_values())
+    add(tables.idempotency_keys, key=secrets.token_hex(8), fingerprint=b"f" * 32, status_code=202, response={})
+    inbox = {"provider": "stripe", "dedupe_key": secrets.token_hex(8), "kind": "x", "status": "ignored"}
+    received = add(tables.inbox_events, provider_account_id=account, payment_id=payment, **inbox)
+    sealed = {"url": "https://shop.example/hook", "event_types": ["*"], "enabled": True, "secrets_sealed": b"s"}
+    endpoint = add(tables.webhook_endpoints, **sealed)
+    add(tables.findings, kind="x", dedupe_key=secrets.token_hex(8), status="open", details={}, payment_id=payment)
+    if not partitioned:
+        return made
+    add(tables.bodies, owner_kind="inbox_event", owner_id=received, sealed=b"s")
+    event = add(tables.events, type="payment.succeeded", payment_id=payment, sequence=1, data={})
+    sent = {"event_id": event, "endpoint_id": endpoint, "job_id": job, "attempt": 1, "outcome": "delivered"}
+    add(tables.deliveries, duration_ms=1, **sent)
+    told = {"actor": "tests", "action": "payment.created", "subject_kind": "payment", "details": {}}
+    add(tables.audit_log, subject_id=payment, payment_id=payment, **told)
+    return made
+
+
+def payment_values(account: UUID | None = None, **changes: Any) -> dict[str, Any]:
+    sums = "authorized captured received refunded disputed"
+    return {
+        "status": "succeeded",
+        "amount": 5000,
+        "currency": "USD",
+        "capture": "automatic",
+        "method": "token",
+        "provider_account_id": account,
+        "metadata": {},
+        **{f"amount_{name}": 0 for name in sums.split()},
+        "refund_reserved": 0,
+        "event_sequence": 1,
+        "sync_count": 0,
+        **changes,
+    }
+
+
+def transaction_values(account: UUID, **changes: Any) -> dict[str, Any]:
+    return {
+        "kind": "charge",
+        "number": 1,
+        "status": "succeeded",
+        "surplus": False,
+        "provider": "stripe",
+        "provider_account_id": account,
+        "provider_key": secrets.token_hex(8),
+        "request_sealed": b"s",
+        "send_count": 1,
+        "ambiguous": False,
+        "not_found_count": 0,
+        "lookup_count": 0,
+        "extra": {},
+        **changes,
+    }
+
+
+def job_values(**changes: Any) -> dict[str, Any]:
+    counts = {"attempts": 0, "lease_losses": 0, "fence": 0}
+    return {"kind": "sync_payment", "lane": "payments", "status": "succeeded", "arguments": {}, **counts, **changes}

@@ -1,0 +1,284 @@
+"""Row-level security and rights: what a query that forgets its filter cannot see, and nobody can change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+from psycopg2 import errorcodes
+from sqlalchemy.engine import Connection, Engine
+
+from core.persistence.database import Database, Scope
+from tests.persistence.conftest import Roles
+
+Written = dict[Scope, dict[str, UUID | str]]
+
+#: Every table with merchant and mode.
+WALLED = (
+    "data_keys api_keys provider_accounts customers payments refunds transactions disputes jobs idempotency_keys "
+    "inbox_events webhook_endpoints findings bodies events deliveries audit_log"
+).split()
+#: What each running role may do, whole: S(elect) I(nsert) U(pdate); nothing else, and DELETE never.
+RIGHTS = {
+    "alembic_version": ("S", "S"),
+    "api_keys": ("S", ""),
+    "app_clock": ("S", "S"),
+    "audit_log": ("SI", "SI"),
+    "bodies": ("SI", "SI"),
+    "customers": ("SI", "SI"),
+    "data_keys": ("SI", "SI"),
+    "deliveries": ("S", "SI"),
+    "disputes": ("S", "SIU"),
+    "events": ("SI", "SI"),
+    "findings": ("SIU", "SIU"),
+    "forged_webhooks": ("", ""),
+    "idempotency_keys": ("SIU", "SI"),
+    "inbox_events": ("SIU", "SIU"),
+    "jobs": ("SIU", "SIU"),
+    "merchants": ("S", "S"),
+    "payments": ("SIU", "SIU"),
+    "provider_accounts": ("S", "SU"),
+    "refunds": ("SIU", "SIU"),
+    "transactions": ("SIU", "SIU"),
+    "webhook_endpoints": ("SIU", "SIU"),
+}
+_PRIVILEGES = {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}
+_TABLES = sa.text(
+    "SELECT c.relname AS name, c.relispartition AS part FROM pg_class c "
+    "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1"
+)
+_OWNED = "SELECT DISTINCT merchant_id, mode FROM {}"
+
+
+@contextmanager
+def refused(code: str = errorcodes.INSUFFICIENT_PRIVILEGE) -> Iterator[None]:
+    with pytest.raises(sa.exc.DBAPIError) as caught:
+        yield
+    assert getattr(caught.value.orig, "pgcode", None) == code, caught.value
+
+
+def seen(connection: Connection, table: str) -> set[Scope]:
+    return {Scope(merchant, mode) for merchant, mode in connection.exec_driver_sql(_OWNED.format(table))}
+
+
+def visible_to(role: int) -> list[str]:
+    return [table for table in WALLED if "S" in RIGHTS[table][role]]
+
+
+def test_every_table_with_merchant_and_mode_is_walled(roles: Roles) -> None:
+    columns = "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = {!r}"
+    with roles.owner.connect() as connection:
+        owned = [set(connection.exec_driver_sql(columns.format(name)).scalars()) for name in ("merchant_id", "mode")]
+        parts = {row.name for row in connection.execute(_TABLES) if row.part}
+        walled = sa.text("SELECT relname FROM pg_class WHERE relrowsecurity")
+        policies = sa.text("SELECT tablename, count(*) AS n, min(cmd) AS cmd FROM pg_policies GROUP BY 1")
+        assert (owned[0] & owned[1]) - parts == set(WALLED) == set(connection.execute(walled).scalars())
+        assert {(row.tablename, row.n, row.cmd) for row in connection.execute(policies)} == {
+            (table, 2, "ALL") for table in WALLED
+        }
+
+
+@pytest.mark.parametrize("table", visible_to(0))
+def test_the_gate_sees_one_merchant_and_mode_even_without_a_filter(roles: Roles, written: Written, table: str) -> None:
+    for scope in written:
+        with roles.api.scoped(scope) as connection:
+            assert seen(connection, table) == {scope}
+
+
+@pytest.mark.parametrize("table", visible_to(0))
+def test_the_gate_sees_nothing_without_a_scope(roles: Roles, written: Written, table: str) -> None:
+    with roles.api.unscoped() as connection:
+        assert seen(connection, table) == set()
+
+
+@pytest.mark.parametrize("table", visible_to(1))
+def test_a_worker_sees_all_until_it_takes_a_scope(roles: Roles, written: Written, table: str) -> None:
+    with roles.worker.unscoped() as connection:
+        assert seen(connection, table) == set(written)
+    for scope in written:
+        with roles.worker.scoped(scope) as connection:
+            assert seen(connection, table) == {scope}
+
+
+@pytest.mark.parametrize("half", ["merchant_id", "mode"])
+def test_half_a_scope_shows_nothing(roles: Roles, written: Written, half: str) -> None:
+    scope = next(iter(written))
+    value = str(scope.merchant_id) if half == "merchant_id" else scope.mode
+    for database in (roles.api, roles.worker):
+        with database.unscoped() as connection:
+            connection.execute(
+                sa.text("SELECT set_config(:name, :value, true)"), {"name": f"tollgate.{half}", "value": value}
+            )
+            expected = set(written) if database is roles.worker and half == "mode" else set()
+            assert seen(connection, "payments") == expected
+
+
+def test_a_scope_ends_with_its_transaction(roles: Roles, written: Written) -> None:
+    scope = next(iter(written))
+    for _ in range(3):  # whichever pooled connection comes next
+        with roles.api.scoped(scope) as connection:
+            assert seen(connection, "payments") == {scope}
+        with roles.api.unscoped() as connection:
+            assert seen(connection, "payments") == set()
+
+
+class TestWriting:
+    @pytest.mark.parametrize("role", ["api", "worker"])
+    def test_a_row_for_another_is_refused(self, roles: Roles, written: Written, role: str) -> None:
+        database: Database = getattr(roles, role)
+        one, *others = written
+        for other in others:
+            with refused(), database.scoped(one) as connection:
+                connection.exec_driver_sql(
+                    "INSERT INTO findings (id, merchant_id, mode, kind, dedupe_key, status) "
+                    "VALUES (%s, %s, %s, 'x', 'planted', 'open')",
+                    (str(uuid4()), str(other.merchant_id), other.mode),
+                )
+
+    @pytest.mark.parametrize("role", ["api", "worker"])
+    def test_another_ones_rows_are_neither_changed_nor_given_away(
+        self, roles: Roles, written: Written, role: str
+    ) -> None:
+        database: Database = getattr(roles, role)
+        one, *others = written
+        with database.scoped(one) as connection:
+            for other in others:
+                theirs = (str(written[other]["payments"]),)
+                changed = connection.exec_driver_sql("UPDATE payments SET description = 'x' WHERE id = %s", theirs)
+                assert changed.rowcount == 0
+        with refused(), database.scoped(one) as connection:
+            mine, other = str(written[one]["payments"]), others[0]
+            connection.exec_driver_sql(
+                "UPDATE payments SET merchant_id = %s, mode = %s WHERE id = %s",
+                (str(other.merchant_id), other.mode, mine),
+            )
+
+
+class TestRights:
+    def test_are_these_and_no_others(self, roles: Roles) -> None:
+        with roles.owner.connect() as connection:
+            names = [row.name for row in connection.execute(_TABLES) if not row.part]
+            found = {name: tuple(_granted(connection, role, name) for role in ("api", "worker")) for name in names}
+        assert found == RIGHTS
+
+    def test_partitions_have_no_door_of_their_own(self, roles: Roles) -> None:
+        """A query on a partition would pass by the walls of its parent."""
+        with roles.owner.connect() as connection:
+            parts = [row.name for row in connection.execute(_TABLES) if row.part]
+            assert len(parts) > 4 * 24
+            assert {_granted(connection, role, part) for role in ("api", "worker") for part in parts} == {""}
+
+    def test_neither_role_can_get_past_the_walls(self, roles: Roles) -> None:
+        with roles.owner.connect() as connection:
+            query = sa.text(
+                "SELECT r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole, pg_has_role(r.oid, d.datdba, 'MEMBER') "
+                "FROM pg_roles r, pg_database d WHERE d.datname = current_database() "
+                "AND r.rolname IN ('tollgate_api', 'tollgate_worker')"
+            )
+            found = [tuple(row) for row in connection.execute(query)]
+        assert sorted(found) == [(name, False, False, False, False) for name in ("tollgate_api", "tollgate_worker")]
+
+    def test_functions(self, roles: Roles) -> None:
+        """What runs before a merchant is known is the gate's; partitions are the worker's."""
+        calls = {
+            "find_api_key('x')": "api",
+            "find_webhook_account(gen_random_uuid())": "api",
+            "count_forged_webhook(gen_random_uuid())": "api",
+            "ensure_partitions(24)": "worker",
+        }
+        for call, owner in calls.items():
+            for role in ("api", "worker"):
+                database: Database = getattr(roles, role)
+                if role == owner:
+                    with database.unscoped() as connection:
+                        connection.exec_driver_sql(f"SELECT * FROM {call}")
+                else:
+                    with refused(), database.unscoped() as connection:
+                        connection.exec_driver_sql(f"SELECT * FROM {call}")
+
+    def test_nobody_but_the_owner_moves_the_time(self, roles: Roles) -> None:
+        for database in (roles.api, roles.worker):
+            with refused(), database.unscoped() as connection:
+                connection.exec_driver_sql("UPDATE app_clock SET shift = interval '1 day'")
+
+
+class TestApiKeys:
+    def test_an_administrators_key_is_nobodys_to_read(self, roles: Roles, written: Written) -> None:
+        with roles.owner.begin() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO api_keys (id, kind, name, prefix, secret_hash, scopes) "
+                "VALUES ('admin1', 'admin', 'key', 'tg_admin_', decode(repeat('00', 32), 'hex'), '{}')"
+            )
+        query = "SELECT count(*) FROM api_keys WHERE kind = 'admin'"
+        with roles.api.unscoped() as connection:
+            assert connection.exec_driver_sql(query).scalar_one() == 0
+        with roles.api.scoped(next(iter(written))) as connection:
+            assert connection.exec_driver_sql(query).scalar_one() == 0
+
+    def test_one_is_found_by_its_whole_id_only(self, roles: Roles, written: Written) -> None:
+        scope = next(iter(written))
+        with roles.api.unscoped() as connection:
+            found = connection.execute(sa.text("SELECT * FROM find_api_key(:id)"), {"id": written[scope]["api_keys"]})
+            assert [(row.merchant_id, row.mode) for row in found] == [(scope.merchant_id, scope.mode)]
+            for text in ("%", "", "' OR true --"):
+                assert connection.execute(sa.text("SELECT * FROM find_api_key(:id)"), {"id": text}).all() == []
+
+
+def _granted(connection: Connection, role: str, table: str) -> str:
+    query = sa.text("SELECT has_table_privilege(:role, :table, :privilege)")
+    held = {
+        letter: connection.execute(query, {"role": f"tollgate_{role}", "table": table, "privilege": privilege})
+        for letter, privilege in _PRIVILEGES.items()
+    }
+    return "".join(letter for letter, answer in held.items() if answer.scalar_one())
+
+
+class TestAuditLog:
+    CHANGES = ("UPDATE {} SET actor = 'x'", "DELETE FROM {}", "TRUNCATE {}")
+
+    @pytest.mark.parametrize("change", CHANGES)
+    @pytest.mark.parametrize("role", ["api", "worker"])
+    def test_running_roles_only_add(self, roles: Roles, written: Written, role: str, change: str) -> None:
+        database: Database = getattr(roles, role)
+        for scope in written:
+            with refused(), database.scoped(scope) as connection:
+                connection.exec_driver_sql(change.format("audit_log"))
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_even_the_owner_is_refused(self, roles: Roles, written: Written, change: str) -> None:
+        before = _count(roles.owner)
+        with roles.owner.connect() as connection:
+            partition = connection.exec_driver_sql(
+                "SELECT tableoid::regclass::text FROM audit_log LIMIT 1"
+            ).scalar_one()
+        for name in ("audit_log", partition):
+            with refused(), roles.owner.begin() as connection:
+                connection.exec_driver_sql(change.format(name))
+        assert _count(roles.owner) == before
+
+    def test_a_later_partition_is_as_closed(self, roles: Roles) -> None:
+        merchant = uuid4()
+        with roles.owner.begin() as connection:
+            connection.exec_driver_sql("SELECT ensure_partitions(30)")
+            made = connection.exec_driver_sql(
+                "INSERT INTO audit_log (id, merchant_id, mode, actor, action, subject_kind, subject_id, created_at) "
+                "VALUES (%s, %s, 'test', 'a', 'b', 'c', %s, app_now() + interval '28 months') "
+                "RETURNING tableoid::regclass::text",
+                (str(uuid4()), str(merchant), str(merchant)),
+            ).scalar_one()
+        for change in self.CHANGES:
+            for name in ("audit_log", made):
+                with refused(), roles.owner.begin() as connection:
+                    connection.exec_driver_sql(change.format(name))
+
+
+def _count(owner: Engine) -> int:
+    with owner.connect() as connection:
+        return int(connection.exec_driver_sql("SELECT count(*) FROM audit_log").scalar_one())
+
+
+def test_every_walled_table_was_tried_with_rows_in_it(written: Written) -> None:
+    assert all(set(made) == set(WALLED) for made in written.values())
