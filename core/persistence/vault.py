@@ -132,7 +132,7 @@ class DataKey:
         nonce = sealed[17 : 17 + _NONCE]
         try:
             return self._cipher.decrypt(nonce, sealed[17 + _NONCE :], place.bound_to(self._scope))
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: cut so short that no nonce is left
             raise SealBroken(f"{place.table}.{place.column} does not belong to this row") from None
 
     def seal_json(self, place: Place, value: Any) -> bytes:
@@ -230,5 +230,5 @@ class Vault:
     def _unwrap(self, key_id: UUID, version: int, wrapped: bytes) -> bytes:
         try:
             return AESGCM(self._keys.key(version)).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], key_id.bytes)
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise KeyUnavailable(f"key-encryption key version {version} is not the one this database uses") from None
