@@ -262,7 +262,6 @@ class Service:
         """What every process gets; each is given its own DATABASE_URL, and none the owner's."""
         env = {name: value for name, value in self._environ.items() if name not in ADDRESSES}
         env |= {"PYTHONUNBUFFERED": "1", "REDIS_URL": self.redis_url, "TOLLGATE_KEY_FILE": str(self.key_file)}
-        env.setdefault("TOLLGATE_PUBLIC_URL", self.api_url)
         if self._sandbox:
             env |= {"TOLLGATE_SANDBOX": "1", "TOLLGATE_ALLOW_PRIVATE_WEBHOOK_TARGETS": "1"}
         return env

@@ -24,7 +24,6 @@ class Settings(BaseSettings):
     # Addresses: the names every host already uses.
     database_url: str = Field(validation_alias="DATABASE_URL", repr=False)
     redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
-    public_url: str = "http://127.0.0.1:8000"
     key_file: Path | None = None
 
     # The gate.

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class DeclineCategory(StrEnum):
-    """How a decline may be followed up (DESIGN.md section 6)."""
+    """How a decline may be followed up."""
 
     HARD = "hard"
     SOFT = "soft"
@@ -182,7 +182,7 @@ class Next:
     elsewhere: Elsewhere
 
 
-#: DESIGN.md section 6, whole. The key is outcome name plus, where it matters, category or reason.
+#: Whole: every outcome has a row, and a test holds each. The key is outcome name plus, where it matters, category or reason.
 FAILOVER: Mapping[str, Next] = {
     "succeeded": Next(Retry.NO, Elsewhere.NO),
     "pending": Next(Retry.NO, Elsewhere.NO),

@@ -33,7 +33,7 @@ class NewAccount:
     webhook_secrets: Sequence[str] = field(repr=False)
     api_base: str | None = None
     priority: int = 100
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] | None = None  # None keeps what an account has
 
 
 def create_merchant(core: Core, name: str) -> UUID:
@@ -108,7 +108,7 @@ def _store(
     core: Core, connection: Connection, scope: Scope, account_id: UUID, account: NewAccount, identity: AccountIdentity
 ) -> None:
     key = core.vault.merchant_key(connection, scope)
-    changing = {
+    changing: dict[str, Any] = {
         "name": account.name,
         "status": "enabled",
         "suspended_reason": None,
@@ -120,7 +120,6 @@ def _store(
         "webhook_secrets_sealed": key.seal_json(
             Place("provider_accounts", "webhook_secrets_sealed", account_id), list(account.webhook_secrets)
         ),
-        "settings": dict(account.settings),
         "updated_at": sa.func.app_now(),
     }
     fixed = {
@@ -130,7 +129,9 @@ def _store(
         "provider": account.provider,
         "identity": identity.provider_account,
     }
-    statement = insert(provider_accounts).values(**fixed, **changing)
+    if account.settings is not None:
+        changing["settings"] = dict(account.settings)
+    statement = insert(provider_accounts).values(**{"settings": {}, **fixed, **changing})
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changing))
 
 

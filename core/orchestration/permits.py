@@ -111,7 +111,7 @@ def _refuse_second_closing(connection: Connection, payment: Row) -> None:
 
 
 def _refuse_unknown(sent: Sequence[Row]) -> None:
-    """Before anything new, an unresolved transaction is resolved (DESIGN.md promise 4)."""
+    """Before anything new, an unresolved transaction is resolved."""
     if any(row["status"] == "unknown" for row in sent if row["status"] in OPEN_TRANSACTION):
         raise StateConflict(
             "the provider's answer to an earlier request is still unknown; it is being looked up",

@@ -24,6 +24,7 @@ _REQUESTS = {
     "refund_payment": "Asked for a refund",
     "sync_payment": "Set to ask the provider how it stands",
     "expire_payment": "Set to close the abandoned redirect",
+    "close_payment": "Set to end what the decline left payable at the provider",
 }
 _OPERATIONS = {
     "charge": "charge",

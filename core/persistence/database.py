@@ -46,6 +46,7 @@ def create_engine(url: str, pool_size: int, application: str = "tollgate") -> En
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error names the statement, never a row's values
         connect_args={
             "options": _SERVER_OPTIONS,
             "connect_timeout": 3,

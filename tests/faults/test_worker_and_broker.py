@@ -9,9 +9,9 @@ from tests.faults.conftest import Patient
 from tests.faults.load import Load, send
 from tests.support.waiting import wait_until
 
-#: DESIGN.md promise 6: a dead worker's jobs are taken over within 10 s; the call itself then takes its time.
+#: A dead worker's jobs are taken over within 10 s; the call itself then takes its time.
 TAKEN_OVER_WITHIN = 10.0
-#: Promise 2: without a broker, pick-up slows to under this.
+#: Without a broker, pick-up slows to under this.
 PICKED_UP_WITHIN = 3.0
 
 

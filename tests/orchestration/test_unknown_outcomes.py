@@ -51,6 +51,21 @@ class TestStripe:
         assert (sent["number"], sent["send_count"]) == (1, 2)
         assert len(world.charges("stripe", payment["id"])) == 1
 
+    def test_a_refused_send_proves_nothing_about_the_one_before_it(self, world: World) -> None:
+        operation = {"operation": "payment_intents.create"}
+        with world.fault("stripe", effect="timeout_before", **operation):
+            payment = world.create()
+            world.work()
+        with world.fault("stripe", effect="status_before", status=429, **operation):
+            world.advance(6)
+            world.work()
+        (sent,) = world.transactions(payment["id"])
+        assert (sent["status"], sent["ambiguous"], sent["send_count"]) == ("unknown", True, 2)
+        world.advance(40)
+        world.settle()
+        assert world.payment(payment["id"])["status"] == "succeeded"
+        assert len(world.charges("stripe", payment["id"])) == 1
+
     def test_the_webhook_settles_it_before_the_look_up(self, world: World) -> None:
         with world.fault("stripe", operation="payment_intents.create", effect="timeout_after"):
             payment = world.create()
@@ -181,6 +196,7 @@ class TestPaystack:
         payment = answer.json()["payment"]
         world.advance(6)
         world.work()
+        assert [row["not_found_count"] for row in world.transactions(payment["id"])] == [0]
         world.advance(41)
         world.work()
         assert [row["not_found_count"] for row in world.transactions(payment["id"])] == [1]
