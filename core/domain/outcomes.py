@@ -182,7 +182,8 @@ class Next:
     elsewhere: Elsewhere
 
 
-#: Whole: every outcome has a row, and a test holds each. The key is outcome name plus, where it matters, category or reason.
+#: Whole: every outcome has a row, and a test holds each. The key is the outcome's name plus, where it matters,
+#: category or reason.
 FAILOVER: Mapping[str, Next] = {
     "succeeded": Next(Retry.NO, Elsewhere.NO),
     "pending": Next(Retry.NO, Elsewhere.NO),
