@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -33,6 +34,8 @@ _COUNT_FORGED = sa.text("SELECT count_forged_webhook(:account)")
 
 #: Seconds until an event about something we do not know is tried again; after the last it is foreign.
 PARKED_DELAYS = (5.0, 60.0, 600.0, 3600.0)
+#: Characters of a provider's id or kind; real ones have under 60.
+_LONGEST = 255
 
 
 def receive(
@@ -78,9 +81,9 @@ def _store(
         mode=scope.mode,
         provider=account.provider.name,
         provider_account_id=account.account_id,
-        dedupe_key=event.dedupe_key,
-        kind=event.kind,
-        provider_event_id=event.provider_event_id,
+        dedupe_key=_key(event.dedupe_key),
+        kind=_word(event.kind),
+        provider_event_id=_word(event.provider_event_id) if event.provider_event_id is not None else None,
         provider_created_at=event.created_at,
         status="received",
     )
@@ -93,6 +96,18 @@ def _store(
     rows.insert_body(connection, scope, "inbox_event", inbox_id, body_id, sealed)
     jobs.enqueue(connection, scope, "process_webhook", target_id=inbox_id)
     return "stored"
+
+
+def _word(text: str) -> str:
+    """A provider's word as Postgres can keep it: no NUL, no half of a pair, not endless."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")[:_LONGEST]
+
+
+def _key(text: str) -> str:
+    """Unchanged where that can be kept and indexed, else its digest: equal for equal texts either way."""
+    if _word(text) == text:
+        return text
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def process(core: Core, job: Job) -> None:
@@ -135,7 +150,7 @@ def _event(core: Core, connection: Connection, scope: Scope, stored: Row) -> Ver
 def _parsed(raw: bytes) -> Mapping[str, Any] | None:
     try:
         body = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 
