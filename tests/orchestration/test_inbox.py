@@ -256,15 +256,19 @@ class TestForeign:
         found = world.one("SELECT kind, details FROM findings WHERE inbox_id = :id", id=stored["id"])
         assert (stored["status"], found["kind"], found["details"]["mark"]) == ("ignored", "unmatched_event", mark)
 
-    def test_another_merchants_event_cannot_speak_of_our_payment(self, world: World) -> None:
-        other = Scope(accounts.create_merchant(world.admin, "Other shop"), "test")
-        world.add_account("stripe", other, name="stripe.other")
+    @pytest.mark.parametrize("whose", ["another merchant", "the same merchant"])
+    def test_another_accounts_event_cannot_speak_of_this_ones_payment(self, world: World, whose: str) -> None:
+        scope = world.scope
+        if whose == "another merchant":
+            scope = Scope(accounts.create_merchant(world.admin, "Other shop"), "test")
+        name = f"stripe.{uuid4().hex}"
+        world.add_account("stripe", scope, name)
         payment = world.pay(payment_method=NEEDS_3DS)
         act(payment, "authorize")
         intent = by_hand.intent_of(world, payment)
         (body,) = by_hand.stripe_events(world, intent, "payment_intent.succeeded")
-        assert by_hand.deliver(world, body, "stripe.other").status_code == 200
+        assert by_hand.deliver(world, body, name).status_code == 200
         world.work()
         stored = by_hand.inbox(world)[-1]
-        assert (stored["merchant_id"], stored["status"], stored["payment_id"]) == (other.merchant_id, "parked", None)
+        assert (stored["merchant_id"], stored["status"], stored["payment_id"]) == (scope.merchant_id, "parked", None)
         assert world.payment(payment["id"])["status"] == "requires_action"
