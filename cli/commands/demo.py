@@ -58,8 +58,8 @@ def demo(data_dir: Path, stay: bool | None) -> int:
 
 
 def _tour(service: Service) -> bool:
-    terminal = Console(highlight=False)
-    console = terminal if terminal.is_terminal else Console(highlight=False, width=120)
+    # A narrow terminal wraps a line; rich would cut what the table says.
+    console = Console(highlight=False, width=max(Console().width, 120))
     shop, receiver = Shop(service.api_url, service.test_key), Receiver()
     ledgers = Ledgers(dict(service.sandbox_urls))
     try:
