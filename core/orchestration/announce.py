@@ -54,7 +54,7 @@ def start(core: Core, connection: Connection, job: Job, payment: Row) -> Step | 
 
 def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent: Sequence[Row]) -> Send | None:
     starts = [row for row in sent if status_manager.is_start(row)]
-    found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish_of(payment))
+    found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish_of(connection, payment))
     left = router.eligible(found, used_accounts(starts))
     if not left or len(starts) >= MAX_STARTS:
         status_manager.fail_unsent(core, connection, payment, _last_decline(starts), cause_of(job))
@@ -72,14 +72,16 @@ def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent
     return _announce(core, connection, job, payment, account, request.kind, number, transaction_id, request)
 
 
-def wish_of(payment: Row) -> router.Wish:
+def wish_of(connection: Connection, payment: Row) -> router.Wish:
+    """What was asked for. The customer may have been stored without an address."""
+    customer = rows.find_customer(connection, payment["customer_id"]) if payment["customer_id"] is not None else None
     return router.Wish(
         payment["amount"],
         payment["currency"],
         payment["method"],
         payment["capture"],
         payment["provider_pin"],
-        payment["customer_id"] is not None,
+        customer is not None and customer["email_index"] is not None,
         payment["return_url"] is not None,
     )
 

@@ -144,7 +144,7 @@ def _others(connection: Connection, job: Job, payment: Row, transaction: Row, el
     if elsewhere is Elsewhere.ONCE and len(starts) > 1:
         return False
     used = announce.used_accounts(starts) | {transaction["provider_account_id"]}
-    wish = announce.wish_of(payment)
+    wish = announce.wish_of(connection, payment)
     found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish)
     return bool(router.eligible(found, used))
 
