@@ -17,6 +17,7 @@ from core.providers.base import Pacing
 #: Longest pause spent holding a thread; anything longer goes back to the queue.
 MAX_PAUSE = 2.0
 #: Sends that may go out together; the steady rate is lowered by it, so that no second holds more than the limit.
+#: Of a low limit at most half goes at once.
 _BURST = 3
 #: Without Redis each process paces alone; the share keeps a usual pair of workers under the limit together.
 _PRIVATE_SHARE = 0.5
@@ -68,8 +69,9 @@ def slots_for(account: str, mode: str, operation: str, pacing: Pacing, settings:
 
 
 def _slot(key: str, rate: float) -> Slot:
-    steady = max(rate - _BURST, rate / 2)
-    return Slot(key, 1.0 / steady, (_BURST - 1) / steady)
+    burst = max(1, min(_BURST, int(rate / 2)))
+    steady = rate - burst if burst > 1 else rate
+    return Slot(key, 1.0 / steady, (burst - 1) / steady)
 
 
 class PrivatePacer:
