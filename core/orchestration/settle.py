@@ -99,6 +99,7 @@ def _not_executed(
 ) -> Step | None:
     if step.was_ambiguous:
         if result.detail == PACED:
+            _kept_back(connection, transaction)
             jobs.requeue(connection, job, result.retry_after or 1.0)
             return None
         # This send never arrived; an earlier one may have. Only a look-up can prove it did not.
@@ -109,6 +110,7 @@ def _not_executed(
         provider_manager.suspend(core, connection, job.scope, step.account.account_id, result.detail, cause)
     if result.detail == PACED:
         _keep(connection, transaction, result)
+        _kept_back(connection, transaction)
         jobs.requeue(connection, job, result.retry_after or 1.0)
         return None
     permitted = FAILOVER[failover_key(result)]
@@ -152,6 +154,12 @@ def _others(connection: Connection, job: Job, payment: Row, transaction: Row, el
 def _keep(connection: Connection, transaction: Row, result: NotExecuted) -> None:
     """The transaction stays open between sends, unambiguous: everything sent so far provably never arrived."""
     values = {"ambiguous": False, "evidence": {"reason": result.reason.value, "detail": result.detail}}
+    connection.execute(transactions.update().where(transactions.c.id == transaction["id"]).values(**values))
+
+
+def _kept_back(connection: Connection, transaction: Row) -> None:
+    """What our own pacing held did not leave: it is no send, and uses up no try."""
+    values = {"send_count": transactions.c.send_count - 1}
     connection.execute(transactions.update().where(transactions.c.id == transaction["id"]).values(**values))
 
 
