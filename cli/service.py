@@ -110,13 +110,16 @@ class Service:
     def stop_child(self, name: str) -> None:
         """Ends a child and leaves it down."""
         self._running().stop_child(name)
+        self._record()
 
     def start_child(self, name: str) -> None:
         """Starts a stopped child where it was and returns when it is ready."""
         self._running().start_child(name)
+        self._record()
 
     def restart(self, name: str) -> None:
         self._running().restart_child(name)
+        self._record()
 
     def flush_redis(self) -> None:
         """Empties the embedded Redis."""
@@ -267,8 +270,11 @@ class Service:
         return env
 
     def _note(self, event: str, details: dict[str, Any]) -> None:
-        self._report(event, details)
-        self._record()
+        # Recorded first, so that who reads of a restart finds the new process; told even if the disk is full.
+        try:
+            self._record()
+        finally:
+            self._report(event, details)
 
     def _record(self) -> None:
         if self._supervisor is not None:
