@@ -110,7 +110,6 @@ def _store(
     key = core.vault.merchant_key(connection, scope)
     changing: dict[str, Any] = {
         "name": account.name,
-        "status": "enabled",
         "suspended_reason": None,
         "priority": account.priority,
         "api_base": account.api_base,
@@ -131,7 +130,10 @@ def _store(
     }
     if account.settings is not None:
         changing["settings"] = dict(account.settings)
-    statement = insert(provider_accounts).values(**{"settings": {}, **fixed, **changing})
+    statement = insert(provider_accounts).values(**{"settings": {}, "status": "enabled", **fixed, **changing})
+    # Good credentials end a suspension; an account that is being drained, or is disabled, stays so.
+    status = provider_accounts.c.status
+    changing["status"] = sa.case((status == "suspended", "enabled"), else_=status)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changing))
 
 

@@ -31,6 +31,7 @@ Row = Mapping[Any, Any]
 MAX_STARTS = 8
 #: Seconds until a job looks again whether the transaction before it was resolved.
 WAIT_FOR_OTHER = 2.0
+LONGEST_WAIT = 60.0
 NEVER_DELIVERED = "never_delivered"
 
 
@@ -114,6 +115,8 @@ def capture(core: Core, connection: Connection, job: Job, payment: Row) -> Step 
     if own is not None:
         return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
     begun = rows.latest_start(sent)
+    if _closing_under_way(sent):
+        return _wait(connection, job, "another capture or cancellation")
     if payment["status"] != "authorized" or begun is None:
         return _refused(connection, job, f"the payment is {payment['status']}")
     account = provider_manager.open_account(core, connection, job.scope, begun["provider_account_id"])
@@ -136,8 +139,9 @@ def cancel(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     if begun is None or begun["status"] == "not_executed":
         return _cancel_unsent(core, connection, job, payment)
     if begun["status"] in ("sent", "unknown"):
-        jobs.requeue(connection, job, WAIT_FOR_OTHER, {"code": "outcome_unknown", "message": "waits for the charge"})
-        return None
+        return _wait(connection, job, "the charge")
+    if _closing_under_way(sent):
+        return _wait(connection, job, "another capture or cancellation")
     account = provider_manager.open_account(core, connection, job.scope, begun["provider_account_id"])
     if not account.provider.capabilities.void or begun["provider_id"] is None:
         return _refused(connection, job, f"{begun['provider']} cannot end this payment")
@@ -155,6 +159,8 @@ def close(core: Core, connection: Connection, job: Job, payment: Row) -> Step | 
     left = [row for row in sent if row["status"] == "declined" and row["extra"].get(CANCEL_AFTER_DECLINE)]
     if not left:
         return _done(connection, job)
+    if _closing_under_way(sent):
+        return _wait(connection, job, "another capture or cancellation")
     account = provider_manager.open_account(core, connection, job.scope, left[-1]["provider_account_id"])
     transaction_id, number = new_id(), _count(sent, "void") + 1
     payable = {**left[-1], "provider_id": left[-1]["extra"][CANCEL_AFTER_DECLINE]}
@@ -165,8 +171,7 @@ def close(core: Core, connection: Connection, job: Job, payment: Row) -> Step | 
 def _cancel_unsent(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
     """Nothing ever left: payment and waiting job end together."""
     if not jobs.cancel_unsent(connection, payment["id"]):
-        jobs.requeue(connection, job, WAIT_FOR_OTHER, {"code": "in_progress", "message": "waits for the charge"})
-        return None
+        return _wait(connection, job, "the charge")
     status_manager.cancel_unsent(core, connection, payment, cause_of(job))
     return _done(connection, job)
 
@@ -178,8 +183,10 @@ def refund(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     if own is not None:
         return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
     if _refund_under_way(sent):
-        jobs.requeue(connection, job, WAIT_FOR_OTHER, {"code": "in_progress", "message": "waits for another refund"})
-        return None
+        if jobs.in_review(connection, payment["id"]):
+            status_manager.fail_refund(connection, payment, wanted, _BEHIND_REVIEW, cause_of(job))
+            return _done(connection, job)
+        return _wait(connection, job, "another refund")
     charged = _charged(sent)
     if charged is None:
         failure = {"code": "nothing_to_refund", "message": "No charge of this payment succeeded."}
@@ -191,6 +198,34 @@ def refund(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     return _announce(
         core, connection, job, payment, account, "refund", number, transaction_id, request, refund_id=wanted["id"]
     )
+
+
+_BEHIND_REVIEW = {
+    "code": "outcome_unknown",
+    "message": "An earlier operation on this payment is in review; ask again when it is decided.",
+}
+
+
+def _wait(connection: Connection, job: Job, what: str) -> Step | None:
+    """Look again soon, then less often; what waits for a person's decision does not wait for it unseen."""
+    if job.payment_id is not None and jobs.in_review(connection, job.payment_id):
+        jobs.finish(connection, job, "failed", _BEHIND_REVIEW)
+        return None
+    delay = min(WAIT_FOR_OTHER * job.attempts, LONGEST_WAIT)
+    jobs.requeue(connection, job, delay, {"code": "in_progress", "message": f"waits for {what}"})
+    return None
+
+
+def _closing_under_way(sent: Sequence[Row]) -> bool:
+    return any(row["kind"] in ("capture", "void") and row["status"] in OPEN_TRANSACTION for row in sent)
+
+
+def doubt_start(connection: Connection, scope: Scope, payment: Row) -> None:
+    """Have the payment's charge asked about again, though it has ended."""
+    begun = rows.latest_start(rows.transactions_of(connection, payment["id"]))
+    if begun is not None:
+        rows.doubt(connection, [begun["id"]])
+        jobs.enqueue_sync(connection, scope, payment["id"])
 
 
 def _refund_under_way(sent: Sequence[Row]) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
 from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Outcome, Unknown
-from core.orchestration import announce, inbox, jobs, outbox, pacing, resolve, settle
+from core.orchestration import announce, inbox, jobs, outbox, pacing, provider_manager, resolve, settle
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.steps import Ask, Send, Step
@@ -36,6 +36,8 @@ Announcer = Callable[[Core, Connection, Job, Row], Step | None]
 _MAX_STEPS = 4
 #: Pauses before an outcome that could not be committed is committed again; then it is left to the lease.
 _COMMIT_PAUSES = (0.2, 1.0)
+#: Seconds until a job that met trouble with Postgres is due again.
+_AFTER_TROUBLE = 2.0
 
 MONEY: Mapping[str, Announcer] = {
     "create_payment": announce.start,
@@ -70,11 +72,33 @@ def run(core: Core, job: Job) -> None:
         log.warning("lease_lost")
     except sa.exc.SQLAlchemyError as error:
         log.warning("database_trouble", error_type=type(error).__name__)
+        _try_again(core, job)
     except Exception as error:  # a fault in one job must not end the worker's thread
         log.exception("job_crashed")
         _put_back(core, job, type(error).__name__)
     finally:
         structlog.contextvars.clear_contextvars()
+
+
+def _try_again(core: Core, job: Job) -> None:
+    """Trouble with Postgres is no fault of the job: it waits a moment, and its worker does not count as dead."""
+    error = {"code": "database_trouble", "message": "the database did not serve; it is tried again"}
+    try:
+        with core.transaction(job.scope, lock_timeout=1.0) as connection:
+            jobs.requeue(connection, job, _AFTER_TROUBLE, error)
+    except sa.exc.IntegrityError:
+        _leave_to_the_waiting_one(core, job)
+    except (LeaseLost, sa.exc.SQLAlchemyError):
+        log.warning("left_to_the_lease")
+
+
+def _leave_to_the_waiting_one(core: Core, job: Job) -> None:
+    """Another look at the same payment is queued already (`jobs_one_sync`): it does this one's work."""
+    try:
+        with core.transaction(job.scope) as connection:
+            jobs.finish(connection, job)
+    except (LeaseLost, sa.exc.SQLAlchemyError):
+        log.warning("left_to_the_lease")
 
 
 def _put_back(core: Core, job: Job, name: str) -> None:
@@ -83,9 +107,11 @@ def _put_back(core: Core, job: Job, name: str) -> None:
     try:
         with core.transaction(job.scope) as connection:
             if job.attempts >= core.settings.max_job_attempts:
-                jobs.finish(connection, job, "needs_review", error)
+                jobs.review(connection, job, error["code"], error["message"])
             else:
                 jobs.requeue(connection, job, min(5.0 * job.attempts, 300.0), error)
+    except sa.exc.IntegrityError:
+        _leave_to_the_waiting_one(core, job)
     except (LeaseLost, sa.exc.SQLAlchemyError):
         log.warning("left_to_the_lease")
 
@@ -106,7 +132,7 @@ def take(core: Core, job: Job, step: Step) -> LookUp:
     """Make the provider call of a step. No transaction is open here."""
     announced = time.monotonic()
     operation = "look_up" if isinstance(step, Ask) else operation_of(step.request)
-    pause = _pause(core, job, step, operation)
+    pause = provider_manager.pause(core, job.scope, step.account, operation)
     if pause > pacing.MAX_PAUSE:
         return _paced(step, pause)
     if pause > 0:
@@ -128,13 +154,6 @@ def take(core: Core, job: Job, step: Step) -> LookUp:
         duration_ms=round((time.monotonic() - started) * 1000),
     )
     return result
-
-
-def _pause(core: Core, job: Job, step: Step, operation: str) -> float:
-    account = step.account
-    pacing_of = account.provider.capabilities.pacing
-    slots = pacing.slots_for(str(account.account_id), job.scope.mode, operation, pacing_of, account.settings)
-    return core.pacer.pause(slots)
 
 
 def _paced(step: Step, pause: float) -> LookUp:

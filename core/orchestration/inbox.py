@@ -17,9 +17,11 @@ from sqlalchemy.engine import Connection
 from core.domain.errors import Forged, NotFoundError
 from core.domain.identifiers import InvalidIdentifier, new_id, parse_id
 from core.domain.outcomes import Canceled, Facts, Succeeded
+from core.domain.statuses import OPEN_TRANSACTION, SURPLUS_ONLY
 from core.orchestration import announce, jobs, provider_manager, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
+from core.orchestration.settlement import TRANSACTION_STATUS
 from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
 from core.persistence.queries.findings import open_finding
@@ -198,18 +200,39 @@ def _by_mark(connection: Connection, account_id: UUID, mark: str) -> Row | None:
 def _apply(core: Core, connection: Connection, job: Job, news: News, found: Row, cause: Cause) -> str:
     payment = rows.lock_payment(connection, found["payment_id"])
     if news.outcome is None:
-        jobs.enqueue_sync(connection, job.scope, payment["id"])
+        _have_asked(connection, job, payment, _ended(connection, found, news))
         return "the provider is asked"
     target = _transaction_for(connection, payment, found, news)
     if target is None:
         return _apply_foreign(core, connection, payment, news, cause)
     locked = rows.lock_transaction(connection, target["id"])
+    if (locked["status"], TRANSACTION_STATUS[type(news.outcome)]) in SURPLUS_ONLY:
+        # An event shows its object as it was then; money after the end is believed from a look-up alone.
+        _have_asked(connection, job, payment, [locked["id"]])
+        return "the provider is asked whether this is still so"
     applied = status_manager.apply(core, connection, payment, locked, news.outcome, cause)
     if locked["kind"] == "void" and applied.payment["status"] == "canceled":
         announce.close_start(core, connection, applied.payment, cause)
     if applied.review is not None:
         return f"contradiction: {applied.review}"
     return "older than what is known" if applied.stale else "applied"
+
+
+def _ended(connection: Connection, found: Row, news: News) -> list[UUID]:
+    """What the news may speak of though we call it ended: a refund may fail, a charge be paid, after all."""
+    if news.operation == "start":
+        starts = [found] if status_manager.is_start(found) else []
+        return [row["id"] for row in starts if row["status"] in ("declined", "not_executed", "canceled")]
+    if found["kind"] == "refund":
+        return [found["id"]]
+    sent = rows.transactions_of(connection, found["payment_id"])
+    return [row["id"] for row in sent if row["kind"] == "refund" and row["status"] not in OPEN_TRANSACTION]
+
+
+def _have_asked(connection: Connection, job: Job, payment: Row, ended: list[UUID]) -> None:
+    if ended:
+        rows.doubt(connection, ended)
+    jobs.enqueue_sync(connection, job.scope, payment["id"])
 
 
 def _transaction_for(connection: Connection, payment: Row, found: Row, news: News) -> Row | None:

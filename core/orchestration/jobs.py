@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Row
 
 from core.domain.identifiers import new_id
 from core.persistence.database import Database, Scope
+from core.persistence.queries.findings import open_finding
 from core.persistence.tables import jobs
 
 #: Which lane carries which kind of job. A slow merchant endpoint must never stand in money's way.
@@ -190,14 +191,24 @@ def _job(row: Row[Any]) -> Job:
 
 
 def _give_up(connection: Connection, job: Job) -> None:
-    error = {"code": "worker_lost", "message": "every worker that took this job died; a person must look at it"}
-    finish(connection, job, "needs_review", error)
+    review(connection, job, "worker_lost", "every worker that took this job died; a person must look at it")
 
 
+def review(connection: Connection, job: Job, code: str, message: str) -> None:
+    """Hand a job to a person, with a finding that says so. Raises LeaseLost."""
+    open_finding(connection, job.scope, code, str(job.id), {"why": message}, payment_id=job.payment_id, job_id=job.id)
+    finish(connection, job, "needs_review", {"code": code, "message": message})
+
+
+# A row that somebody has locked keeps its lease until the next round: one locked job must not cost others theirs.
 _RENEW = sa.text(
-    "UPDATE jobs j SET lease_until = app_now() + make_interval(secs => :lease) "
-    "FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS held(id, fence) "
-    "WHERE j.id = held.id AND j.fence = held.fence AND j.status = 'running' AND j.worker = :worker RETURNING j.id"
+    "WITH held AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS h(id, fence)), "
+    "mine AS (SELECT j.id FROM jobs j JOIN held ON held.id = j.id AND held.fence = j.fence "
+    "         WHERE j.status = 'running' AND j.worker = :worker FOR UPDATE OF j SKIP LOCKED), "
+    "renewed AS (UPDATE jobs SET lease_until = app_now() + make_interval(secs => :lease) "
+    "            FROM mine WHERE jobs.id = mine.id) "
+    "SELECT j.id FROM jobs j JOIN held ON held.id = j.id AND held.fence = j.fence "
+    "WHERE j.status = 'running' AND j.worker = :worker"
 )
 
 
@@ -229,7 +240,8 @@ _FINISH = sa.text(
 )
 _REQUEUE = sa.text(
     "UPDATE jobs SET status = 'queued', error = CAST(:error AS jsonb), lease_until = NULL, worker = NULL, "
-    "run_after = app_now() + make_interval(secs => :delay) "
+    # Whoever puts a job back is alive: only deaths in a row make a poison job.
+    "lease_losses = 0, run_after = app_now() + make_interval(secs => :delay) "
     "WHERE id = :id AND fence = :fence AND status = 'running'"
 )
 
@@ -250,6 +262,28 @@ def requeue(connection: Connection, job: Job, delay: float, error: Mapping[str, 
 
 def _json(value: Mapping[str, Any] | None) -> str | None:
     return None if value is None else json.dumps(dict(value))
+
+
+_CLOSING = sa.text(
+    "SELECT kind FROM jobs WHERE payment_id = :payment AND kind IN ('capture_payment', 'cancel_payment') "
+    "AND status IN ('queued', 'running', 'needs_review') LIMIT 1"
+)
+
+
+def closing(connection: Connection, payment_id: UUID) -> str | None:
+    """The capture or cancellation of a payment that is under way, by its kind."""
+    found: str | None = connection.execute(_CLOSING, {"payment": payment_id}).scalar()
+    return found
+
+
+_IN_REVIEW = sa.text(
+    "SELECT 1 FROM jobs WHERE payment_id = :payment AND lane = 'payments' AND status = 'needs_review' LIMIT 1"
+)
+
+
+def in_review(connection: Connection, payment_id: UUID) -> bool:
+    """Does a person have to decide something about this payment first?"""
+    return connection.execute(_IN_REVIEW, {"payment": payment_id}).first() is not None
 
 
 _CANCEL = sa.text(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.domain.errors import CapabilityUnsupported, FieldError, RequestRefused, StateConflict
-from core.domain.statuses import OPEN_TRANSACTION
+from core.domain.statuses import CHARGE_KINDS, OPEN_TRANSACTION
+from core.orchestration import jobs
 from core.persistence.queries import payments as rows
-from core.persistence.tables import jobs
 from core.providers.base import Capabilities
 from core.providers.registry import PROVIDERS
 
@@ -19,8 +18,6 @@ Row = Mapping[Any, Any]
 
 #: Refunds that have given, or may still give, money back.
 _ALIVE = frozenset({"processing", "requires_action", "succeeded"})
-_WAITING = ("queued", "running", "needs_review")
-_CLOSING = ("capture_payment", "cancel_payment")
 
 _WHY_NOT_CAPTURED: Mapping[str, str] = {
     "processing": "the payment is not authorized yet; wait for its job",
@@ -80,6 +77,13 @@ def refund(connection: Connection, payment: Row, amount: int | None) -> int:
         raise RequestRefused(
             "more than is left to refund", code="amount_too_large", errors=[FieldError("amount", message)]
         )
+    sent = rows.transactions_of(connection, payment["id"])
+    if not any(row["kind"] in CHARGE_KINDS and row["status"] == "succeeded" for row in sent):
+        raise StateConflict("no charge of this payment is settled; a person is looking at it", code="nothing_to_refund")
+    if jobs.in_review(connection, payment["id"]):
+        raise StateConflict(
+            "an earlier operation on this payment is in review; ask again when it is decided", code="outcome_unknown"
+        )
     _check_refund_capability(payment, chosen, base, alive)
     return int(chosen)
 
@@ -99,14 +103,13 @@ def _capabilities(payment: Row) -> Capabilities:
 
 
 def _refuse_second_closing(connection: Connection, payment: Row) -> None:
-    query = (
-        sa.select(jobs.c.kind)
-        .where(jobs.c.payment_id == payment["id"], jobs.c.kind.in_(_CLOSING), jobs.c.status.in_(_WAITING))
-        .limit(1)
-    )
-    kind = connection.execute(query).scalar()
+    sent = rows.transactions_of(connection, payment["id"])
+    under_way = [
+        row["kind"] for row in sent if row["kind"] in ("capture", "void") and row["status"] in OPEN_TRANSACTION
+    ]
+    kind = jobs.closing(connection, payment["id"]) or next(iter(under_way), None)
     if kind is not None:
-        word = "capture" if kind == "capture_payment" else "cancellation"
+        word = "capture" if kind in ("capture_payment", "capture") else "cancellation"
         raise StateConflict(f"a {word} of this payment is under way; wait for its job", code="operation_in_progress")
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from core.audit import log
 from core.domain.identifiers import public_id
+from core.orchestration import pacing
 from core.orchestration.context import Cause, Core
 from core.persistence.database import Scope
 from core.persistence.queries.findings import open_finding
@@ -34,6 +36,7 @@ class OpenedAccount:
     name: str
     provider: PaymentProvider
     settings: Mapping[str, Any]
+    updated_at: datetime
 
 
 class _Cache:
@@ -87,7 +90,7 @@ def open_account(core: Core, connection: Connection, scope: Scope, account_id: U
     )
     limits = CallLimits(core.settings.provider_connect_timeout, core.settings.provider_deadline)
     client = registry.build(row["provider"], account, limits)
-    opened = OpenedAccount(account_id, row["provider"], client, row["settings"])
+    opened = OpenedAccount(account_id, row["provider"], client, row["settings"], row["updated_at"])
     _cache.put(core, opened)
     return opened
 
@@ -97,11 +100,24 @@ def forget(core: Core, account_id: UUID) -> None:
     _cache.drop(core, account_id)
 
 
-def suspend(core: Core, connection: Connection, scope: Scope, account_id: UUID, reason: str, cause: Cause) -> None:
-    """The provider refuses the credentials: stop using them, and say so loudly."""
+def pause(core: Core, scope: Scope, account: OpenedAccount, operation: str) -> float:
+    """Seconds to wait before a call to the provider, so that it never has to say 429."""
+    limits = account.provider.capabilities.pacing
+    return core.pacer.pause(pacing.slots_for(str(account.account_id), scope.mode, operation, limits, account.settings))
+
+
+def suspend(
+    core: Core, connection: Connection, scope: Scope, account: OpenedAccount, reason: str, cause: Cause
+) -> None:
+    """The provider refuses the credentials: stop using them, and say so loudly.
+
+    A refusal of credentials that were replaced meanwhile says nothing about the new ones.
+    """
+    account_id = account.account_id
+    columns = provider_accounts.c
     statement = (
         provider_accounts.update()
-        .where(provider_accounts.c.id == account_id, provider_accounts.c.status == "enabled")
+        .where(columns.id == account_id, columns.status == "enabled", columns.updated_at == account.updated_at)
         .values(status="suspended", suspended_reason=reason, updated_at=sa.func.app_now())
     )
     if connection.execute(statement).rowcount != 1:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,9 +11,9 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from core.domain.outcomes import Canceled, LookUp, NotExecuted, NotFound, Succeeded, Unknown
+from core.domain.outcomes import ActionRequired, Canceled, LookUp, NotExecuted, NotFound, Succeeded, Unknown
 from core.domain.statuses import OPEN_TRANSACTION
-from core.orchestration import jobs, provider_manager, requests, status_manager
+from core.orchestration import jobs, pacing, provider_manager, requests, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.persistence.database import present
@@ -40,7 +41,7 @@ def sync_payment(core: Core, job: Job) -> None:
     """Ask about every open transaction, the hold of an authorized payment, and a watched closed redirect."""
     questions = _prepare(core, job)
     for question in questions:
-        result = question.account.provider.look_up(question.look_up)
+        result = _ask(core, job, question)
         with core.transaction(job.scope) as connection:
             _apply(core, connection, job, question, result)
     with core.transaction(job.scope) as connection:
@@ -52,7 +53,7 @@ def expire_payment(core: Core, job: Job) -> None:
     """A redirect past its time: read it back, tell the provider where it can be told, and close it."""
     answers = []
     for question in _prepare(core, job):
-        result = question.account.provider.look_up(question.look_up)
+        result = _ask(core, job, question)
         answers.append(result)
         with core.transaction(job.scope) as connection:
             _apply(core, connection, job, question, result)
@@ -60,19 +61,35 @@ def expire_payment(core: Core, job: Job) -> None:
         _close(core, connection, job, answers)
 
 
+def _ask(core: Core, job: Job, question: Question) -> LookUp:
+    """No transaction is open here. What pacing keeps back for long is asked another time."""
+    wait = provider_manager.pause(core, job.scope, question.account, "look_up")
+    if wait > pacing.MAX_PAUSE:
+        return Unknown({"look_up": "paced"})
+    if wait > 0:
+        time.sleep(wait)
+    return question.account.provider.look_up(question.look_up)
+
+
 def _prepare(core: Core, job: Job) -> list[Question]:
     with core.transaction(job.scope) as connection:
         payment = rows.find_payment(connection, job.payment)
         sent = rows.transactions_of(connection, job.payment)
-        asked = [row for row in sent if _is_open(connection, row)]
+        asked = [row for row in sent if _is_open(connection, row) or row["recheck_at"] is not None]
         questions = [_question(core, connection, job, row) for row in asked]
         begun = rows.latest_start(sent)
         if begun is not None and begun not in asked:
-            if payment["status"] == "authorized" and begun["provider_id"] is not None:
+            if _asks_about_hold(payment, begun, sent):
                 questions.append(_hold_question(core, connection, job, payment, begun))
             elif payment["watch_until"] is not None and begun["status"] == "canceled":
                 questions.append(_question(core, connection, job, begun))
         return questions
+
+
+def _asks_about_hold(payment: Row, begun: Row, sent: Sequence[Row]) -> bool:
+    """Not while a capture or release of ours is under way: what it finds would be our own doing."""
+    own = any(row["kind"] in ("capture", "void") and row["status"] in OPEN_TRANSACTION for row in sent)
+    return payment["status"] == "authorized" and begun["provider_id"] is not None and not own
 
 
 def _is_open(connection: Connection, row: Row) -> bool:
@@ -97,9 +114,15 @@ def _apply(core: Core, connection: Connection, job: Job, question: Question, res
         return  # nothing learned; the transaction's own job counts what was not found
     payment = rows.lock_payment(connection, job.payment)
     transaction = rows.lock_transaction(connection, question.transaction_id)
+    # Asking took a while: another worker may have the job by now, and what it found is newer.
+    jobs.check_lease(connection, job)
     cause = Cause("look_up", "worker", job.arguments.get("request_id"), f"job {job.id}")
     if not question.hold:
-        status_manager.apply(core, connection, payment, transaction, result, cause)
+        if not _left_to_its_job(payment, transaction, result):
+            status_manager.apply(core, connection, payment, transaction, result, cause)
+        rows.trust(connection, transaction["id"])
+    elif not _asks_about_hold(payment, transaction, rows.transactions_of(connection, payment["id"])):
+        return
     elif isinstance(result, Succeeded):
         taken = result.facts.amount_captured
         status_manager.apply_without_transaction(core, connection, payment, "capture", taken, cause)
@@ -107,12 +130,19 @@ def _apply(core: Core, connection: Connection, job: Job, question: Question, res
         status_manager.apply_without_transaction(core, connection, payment, "void", None, cause)
 
 
+def _left_to_its_job(payment: Row, transaction: Row, result: LookUp) -> bool:
+    """A page whose address was lost with the answer: the job that began it makes another."""
+    lost = isinstance(result, ActionRequired) and result.next_action is None
+    return lost and transaction["status"] in ("sent", "unknown") and payment["next_action_sealed"] is None
+
+
 def _plan_next(core: Core, connection: Connection, job: Job) -> None:
     """Ask again later while anything is open, less and less often."""
     payment = rows.lock_payment(connection, job.payment)
     sent = rows.transactions_of(connection, job.payment)
     now = present(connection)
-    is_open = any(row["status"] in OPEN_TRANSACTION for row in sent) or payment["status"] == "authorized"
+    doubted = any(row["recheck_at"] is not None for row in sent)
+    is_open = doubted or any(row["status"] in OPEN_TRANSACTION for row in sent) or payment["status"] == "authorized"
     watched = payment["watch_until"] is not None and payment["watch_until"] > now
     delays = core.settings.sync_delays
     values: dict[str, Any] = {"next_sync_at": None}
@@ -136,7 +166,9 @@ def _close(core: Core, connection: Connection, job: Job, answers: list[LookUp]) 
         jobs.requeue(connection, job, delay, {"code": "outcome_unknown", "message": "the provider did not answer"})
         return
     account = provider_manager.open_account(core, connection, job.scope, begun["provider_account_id"])
-    if account.provider.capabilities.void and begun["provider_id"] is not None:
+    if jobs.closing(connection, payment["id"]) is not None:
+        pass  # somebody is ending it already
+    elif account.provider.capabilities.void and begun["provider_id"] is not None:
         jobs.enqueue(connection, job.scope, "cancel_payment", payment_id=payment["id"], arguments={"actor": "clock"})
     else:
         cause = Cause("clock", "worker", None, f"job {job.id}")

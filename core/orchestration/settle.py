@@ -76,6 +76,8 @@ def _answered(
         announce.close_start(core, connection, applied.payment, cause)
     refused = transaction["kind"] == "void" and isinstance(result, Declined)
     if refused and isinstance(result, Declined):
+        # Then something else happened to the money: whoever began it is asked about, whatever we call it.
+        announce.doubt_start(connection, job.scope, applied.payment)
         jobs.finish(connection, job, "failed", {"code": result.decline.code, "message": result.decline.message})
     else:
         jobs.finish(connection, job)
@@ -107,7 +109,7 @@ def _not_executed(
         return _unknown(core, connection, job, step, payment, transaction, Unknown(evidence))
     if result.reason is NotExecutedReason.MISCONFIGURED:
         cause = _cause(step, job)
-        provider_manager.suspend(core, connection, job.scope, step.account.account_id, result.detail, cause)
+        provider_manager.suspend(core, connection, job.scope, step.account, result.detail, cause)
     if result.detail == PACED:
         _keep(connection, transaction, result)
         _kept_back(connection, transaction)
@@ -125,7 +127,23 @@ def _not_executed(
         delay = max(delays[transaction["send_count"] - 1], result.retry_after or 0.0)
         jobs.requeue(connection, job, delay, _error(result))
         return None
+    if job.kind == "close_payment":
+        return _close_later(core, connection, job, step, transaction, result)
     return _given_up(core, connection, job, step, payment, transaction, result)
+
+
+def _close_later(
+    core: Core, connection: Connection, job: Job, step: Send, transaction: Row, result: NotExecuted
+) -> Step | None:
+    """What a decline left payable is not given up on silently: tried for a day, then a person is told."""
+    delays = core.settings.lookup_delays
+    open_for = present(connection) - transaction["first_sent_at"]
+    if open_for > timedelta(seconds=step.account.provider.capabilities.unknown_review_seconds):
+        _review(connection, job, transaction, "still_payable", "the declined charge could not be ended at the provider")
+        return None
+    _keep(connection, transaction, result)
+    jobs.requeue(connection, job, delays[min(transaction["send_count"] // 3, len(delays) - 1)], _error(result))
+    return None
 
 
 def _given_up(
@@ -180,6 +198,11 @@ def _unknown(
     return None
 
 
+def _count_look_up(connection: Connection, transaction: Row) -> None:
+    statement = transactions.update().where(transactions.c.id == transaction["id"])
+    connection.execute(statement.values(lookup_count=transactions.c.lookup_count + 1))
+
+
 def _look_later(
     core: Core, connection: Connection, job: Job, capabilities: Capabilities, transaction: Row, *, counted: bool
 ) -> None:
@@ -199,22 +222,31 @@ def _not_found(core: Core, connection: Connection, job: Job, step: Ask, transact
     capabilities = step.account.provider.capabilities
     now = present(connection)
     window = capabilities.resend_window_seconds
-    if window is not None and now - transaction["first_sent_at"] < timedelta(seconds=window):
-        # The same key replays if the first send did arrive, so sending again is itself the look-up.
+    _count_look_up(connection, transaction)
+    if (
+        window is not None
+        and transaction["send_count"] == 1
+        and now - transaction["first_sent_at"] < timedelta(seconds=window)
+    ):
+        # The same key replays if the first send did arrive, so sending again is itself the look-up. Once: a provider
+        # that goes on failing is left to the schedule and to the proof below.
         return announce.announce_again(core, connection, job, transaction)
     spacing = _spacing(core, transaction)
     if not _counts(core, transaction, now, spacing):
-        jobs.requeue(connection, job, _wait(core, transaction, now, spacing), _LOOKING)
+        delays = core.settings.lookup_delays
+        scheduled = delays[min(transaction["lookup_count"], len(delays) - 1)] if window is not None else 0.0
+        jobs.requeue(connection, job, max(_wait(core, transaction, now, spacing), scheduled), _LOOKING)
         return None
     count = transaction["not_found_count"] + 1
     values: dict[str, Any] = {"not_found_count": count, "not_found_at": now}
     proven = count >= capabilities.not_found_lookups
-    values["ambiguous"] = not proven
+    resendable = not (transaction["kind"] == "refund" and window is None)
+    values["ambiguous"] = not (proven and resendable)
     connection.execute(transactions.update().where(transactions.c.id == transaction["id"]).values(**values))
     if not proven:
         jobs.requeue(connection, job, spacing, _LOOKING)
         return None
-    if transaction["kind"] == "refund" and window is None:
+    if not resendable:
         _review(
             connection, job, transaction, "refund_unconfirmed", "absent from the provider's list twice; not sent again"
         )

@@ -134,6 +134,8 @@ def contradiction(transaction: Row, facts: Facts) -> str | None:
     """Amount and currency of the answer must be ours before anything counts as succeeded."""
     if facts.currency is not None and facts.currency != transaction["currency"]:
         return f"the provider says {facts.currency}, we asked for {transaction['currency']}"
+    if transaction["kind"] == "capture" and facts.amount_captured not in (None, transaction["amount"]):
+        return f"the provider captured {facts.amount_captured}, we asked for {transaction['amount']}"
     compared = transaction["kind"] in CHARGE_KINDS or transaction["kind"] == "refund"
     if compared and facts.amount is not None and facts.amount != transaction["amount"]:
         return f"the provider says {facts.amount}, we asked for {transaction['amount']}"
@@ -144,7 +146,7 @@ def _contradicted(made: Plan, payment: Row, transaction: Row, facts: Facts, diff
     """The money stays recorded, the status stays open, and a person decides."""
     if may_step("transaction", transaction["status"], "pending"):
         made.transaction_status = "pending"
-    if transaction["kind"] in CHARGE_KINDS:
+    if transaction["kind"] in CHARGE_KINDS or transaction["kind"] == "capture":
         received = facts.amount_received if facts.amount_received is not None else facts.amount
         made.payment["amount_received"] = max(payment["amount_received"], received or 0)
     made.review = difference

@@ -113,6 +113,9 @@ def apply(
         values["next_sync_at"] = present(connection) + timedelta(seconds=core.settings.sync_delays[0])
     if plan.next_action is not None:
         values.update(_next_action_values(core, connection, payment, plan.next_action))
+    if plan.payment_status == "requires_action" and plan.next_action is None and payment["expires_at"] is None:
+        # Whatever waits for a customer is closed one day, also when nobody told us until when.
+        values["expires_at"] = present(connection) + timedelta(seconds=core.settings.redirect_ttl)
     payment = _change_payment(core, connection, payment, plan.payment_status, values, cause)
     if refund is not None and (plan.refund_status or plan.refund):
         _change_refund(connection, payment, refund, plan, transaction, cause)

@@ -69,6 +69,18 @@ def find_refund_by_provider(connection: Connection, payment_id: UUID, provider_i
     return connection.execute(query.with_for_update()).mappings().one_or_none()
 
 
+def doubt(connection: Connection, transaction_ids: Sequence[UUID]) -> None:
+    """Have ended transactions asked about again; the next look-up that learns something ends the doubt."""
+    statement = transactions.update().where(transactions.c.id.in_(transaction_ids))
+    connection.execute(statement.values(recheck_at=sa.func.app_now()))
+
+
+def trust(connection: Connection, transaction_id: UUID) -> None:
+    """A look-up has answered the doubt."""
+    statement = transactions.update().where(transactions.c.id == transaction_id, transactions.c.recheck_at.is_not(None))
+    connection.execute(statement.values(recheck_at=None))
+
+
 def find_by_provider(connection: Connection, account_id: UUID, provider_id: str) -> Sequence[RowMapping]:
     """Transactions that name a provider's object, as their own id or as the charge behind it."""
     query = (

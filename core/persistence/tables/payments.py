@@ -91,6 +91,7 @@ transactions = sa.Table(
     small("not_found_count"),
     when("not_found_at"),
     small("lookup_count"),
+    when("recheck_at"),
     json("decline"),
     json("evidence"),
     json("extra", False),

@@ -106,7 +106,10 @@ def capture(calls: StripeCalls, request: CaptureRequest) -> Outcome:
     except Failed as failed:
         failure = failed.failure
     if failure.verdict == "declined":
-        return Declined(_facts(capture_facts, failure.intent or {}), decline_of(failure.error))
+        facts = _facts(capture_facts, failure.intent or {})
+        # The hold is gone, and the intent waits for another payment method: it must not stay payable.
+        facts = replace(facts, extra={**facts.extra, CANCEL_AFTER_DECLINE: intent_id})
+        return Declined(facts, decline_of(failure.error))
     if failure.verdict == "already":
         answer = _read_again(lambda: outcomes.read_capture(calls.get_intent(intent_id)))
         return outcomes.settled(answer, failure.outcome())

@@ -181,6 +181,8 @@ CREATE TABLE transactions (
     not_found_count integer NOT NULL DEFAULT 0,
     not_found_at timestamptz,
     lookup_count integer NOT NULL DEFAULT 0,
+    -- Doubt about an ended transaction: it is asked about again, whatever its status.
+    recheck_at timestamptz,
     decline jsonb,
     evidence jsonb,
     extra jsonb NOT NULL DEFAULT '{}',
