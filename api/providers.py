@@ -37,7 +37,7 @@ def _shown(name: str, able: Capabilities) -> dict[str, object]:
         "customer_email_for": sorted(able.customer_email_for),
         "return_url_for": sorted(able.return_url_for),
         "currencies": {
-            code: {"minimum": limit.minimum, "maximum": limit.maximum}
+            code: {"minimum": limit.minimum, "maximum": limit.maximum, "step": limit.step}
             for code, limit in sorted(able.currencies.items())
         },
     }

@@ -6,10 +6,11 @@ from api.schemas.base import Shown
 
 
 class Limit(Shown):
-    """In minor units."""
+    """In minor units; an amount is a multiple of `step`."""
 
     minimum: int
     maximum: int
+    step: int
 
 
 class Provider(Shown):

@@ -60,6 +60,8 @@ def reasons_against(capabilities: Capabilities, wish: Wish) -> tuple[str, ...]:
         found.append(f"takes at least {limit.minimum} {wish.currency} (minor units)")
     elif wish.amount > limit.maximum:
         found.append(f"takes at most {limit.maximum} {wish.currency} (minor units)")
+    elif wish.amount % limit.step:
+        found.append(f"takes {wish.currency} in steps of {limit.step} (minor units)")
     if wish.capture == "manual" and wish.method not in capabilities.manual_capture_methods:
         found.append("cannot authorize first and capture later")
     if wish.method in capabilities.customer_email_for and not wish.has_email:
@@ -122,7 +124,7 @@ def require_eligible(found: Sequence[Candidate], wish: Wish) -> None:
 _FIELDS = (
     ("does not take payment method", "payment_method"),
     ("does not take", "currency"),
-    ("takes at", "amount"),
+    ("takes ", "amount"),
     ("cannot authorize", "capture"),
     ("needs customer.email", "customer.email"),
     ("needs return_url", "return_url"),

@@ -16,10 +16,11 @@ Operation = Literal["start", "capture", "void", "refund"]
 
 @dataclass(frozen=True, slots=True)
 class CurrencyLimit:
-    """Smallest and largest amount the provider takes, in ISO minor units."""
+    """Smallest and largest amount the provider takes, in ISO minor units; every amount is a multiple of `step`."""
 
     minimum: int
     maximum: int
+    step: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,12 @@ class Capabilities:
     customer_email_for: frozenset[str] = frozenset()  # methods that need the customer's e-mail
     return_url_for: frozenset[str] = frozenset()  # methods that need a return_url
     pacing: Pacing = Pacing(None, None, None)
+
+
+def step_of(capabilities: Capabilities, currency: str) -> int:
+    """The step, in ISO minor units, that charges, captures and refunds are to be multiples of; 1 where none is said."""
+    limit = capabilities.currencies.get(currency)
+    return 1 if limit is None else limit.step
 
 
 @dataclass(frozen=True, slots=True)

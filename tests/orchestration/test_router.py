@@ -20,7 +20,11 @@ from tests.support.world import World
 
 CAN = Capabilities(
     methods=frozenset({"token", "redirect"}),
-    currencies={"USD": CurrencyLimit(50, 99_999), "JPY": CurrencyLimit(50, 9_999)},
+    currencies={
+        "USD": CurrencyLimit(50, 99_999),
+        "JPY": CurrencyLimit(50, 9_999),
+        "KWD": CurrencyLimit(50, 99_990, 10),
+    },
     manual_capture_methods=frozenset({"token"}),
     partial_capture=True,
     void=True,
@@ -47,6 +51,8 @@ class TestReasons:
             ({"amount": 99_999}, ()),
             ({"amount": 100_000}, ("takes at most 99999 USD (minor units)",)),
             ({"currency": "JPY", "amount": 10_000}, ("takes at most 9999 JPY (minor units)",)),
+            ({"currency": "KWD", "amount": 1_000}, ()),
+            ({"currency": "KWD", "amount": 1_001}, ("takes KWD in steps of 10 (minor units)",)),
             ({"currency": "EUR"}, ("does not take EUR",)),
             ({"method": "saved"}, ("does not take payment method saved",)),
             ({"capture": "manual"}, ()),
@@ -88,6 +94,16 @@ class TestReasons:
         assert found == takers
 
 
+@pytest.mark.parametrize(
+    ("currency", "amount", "step"), [("KWD", 1_001, 10), ("TND", 999, 10), ("MGA", 50_01, 100), ("MGA", 50_50, 100)]
+)
+def test_an_amount_stripe_cannot_say_is_refused_before_it_is_stored(currency: str, amount: int, step: int) -> None:
+    able = PROVIDERS["stripe"].capabilities
+    refused = router.reasons_against(able, replace(WISH, currency=currency, amount=amount))
+    assert refused == (f"takes {currency} in steps of {step} (minor units)",)
+    assert router.reasons_against(able, replace(WISH, currency=currency, amount=amount - amount % step + step)) == ()
+
+
 def candidate(*reasons: str, provider: str = "stripe") -> Candidate:
     return Candidate(uuid4(), provider, provider, reasons)
 
@@ -108,6 +124,7 @@ class TestRefusal:
         found = [
             candidate("takes at least 50 USD (minor units)", "does not take payment method saved"),
             candidate("does not take USD", "cannot authorize first and capture later", provider="paystack"),
+            candidate("takes KWD in steps of 10 (minor units)"),
             candidate("needs customer.email", "needs return_url", "the account is suspended"),
         ]
         with pytest.raises(CapabilityUnsupported) as caught:
@@ -117,6 +134,7 @@ class TestRefusal:
             ("payment_method", "stripe: does not take payment method saved"),
             ("currency", "paystack: does not take USD"),
             ("capture", "paystack: cannot authorize first and capture later"),
+            ("amount", "stripe: takes KWD in steps of 10 (minor units)"),
             ("customer.email", "stripe: needs customer.email"),
             ("return_url", "stripe: needs return_url"),
             ("provider", "stripe: the account is suspended"),

@@ -18,6 +18,7 @@ from core.domain.outcomes import (
     Succeeded,
     Unknown,
 )
+from core.providers.base import step_of
 from core.providers.stripe import StripeProvider, declines, outcomes
 from core.providers.stripe.currencies import CURRENCIES, Inexact, from_stripe, to_stripe
 from core.providers.stripe.marks import start_marks
@@ -327,6 +328,22 @@ def test_every_currency_is_iso_and_has_its_limits() -> None:
     assert (limits["USD"].minimum, limits["USD"].maximum) == (50, 99_999_999)
     assert (limits["GBP"].minimum, limits["JPY"].minimum, limits["ISK"].minimum) == (30, 50, 1)
     assert limits["ISK"].maximum == 999_999
+
+
+def test_what_is_declared_is_what_can_be_sent() -> None:
+    """The router refuses by the declared limits, the provider by its conversion: they have to agree."""
+    able = StripeProvider.capabilities
+    for currency, limit in able.currencies.items():
+        step = step_of(able, currency)
+        assert step == limit.step
+        for amount in (limit.minimum, limit.minimum + step, limit.maximum):
+            assert from_stripe(to_stripe(amount, currency), currency) == amount
+        for amount in {limit.minimum + 1, limit.minimum + step - 1} if step > 1 else ():
+            with pytest.raises(Inexact):
+                to_stripe(amount, currency)
+    stepped = {currency: step_of(able, currency) for currency in able.currencies if step_of(able, currency) > 1}
+    assert stepped == {"BHD": 10, "JOD": 10, "KWD": 10, "OMR": 10, "TND": 10, "MGA": 100}
+    assert step_of(able, "XXX") == 1
 
 
 def test_secrets_are_removed_however_deep() -> None:

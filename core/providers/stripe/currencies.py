@@ -47,14 +47,17 @@ class Inexact(ValueError):
     """The amount cannot be said in the other unit."""
 
 
+def _step(currency: str) -> int:
+    """The smallest difference between two amounts that Stripe can tell, in ISO minor units."""
+    return 10 if currency in _LAST_DIGIT_ZERO else _UNITS.get(currency, Fraction(1)).denominator
+
+
 def to_stripe(amount: int, currency: str) -> int:
     """ISO minor units -> Stripe's. Raises Inexact where Stripe could not take exactly this amount."""
-    units = amount * _UNITS.get(currency, Fraction(1))
-    if units.denominator != 1:
-        raise Inexact(f"Stripe takes {currency} in steps of {_UNITS[currency].denominator} minor units")
-    if currency in _LAST_DIGIT_ZERO and units % 10:
-        raise Inexact(f"Stripe takes {currency} in steps of 10 minor units")
-    return int(units)
+    step = _step(currency)
+    if amount % step:
+        raise Inexact(f"Stripe takes {currency} in steps of {step} minor units")
+    return int(amount * _UNITS.get(currency, Fraction(1)))
 
 
 def from_stripe(units: int, currency: str) -> int:
@@ -66,10 +69,11 @@ def from_stripe(units: int, currency: str) -> int:
 
 
 def _limit(currency: str) -> CurrencyLimit:
-    """The limits in ISO minor units, rounded inwards."""
-    factor = _UNITS.get(currency, Fraction(1))
+    """The limits in ISO minor units, rounded inwards to amounts that Stripe can take."""
+    factor, step = _UNITS.get(currency, Fraction(1)), _step(currency)
     smallest = Fraction(_SMALLEST.get(currency, _SMALLEST_ELSEWHERE)) / factor
-    return CurrencyLimit(minimum=-(-smallest // 1), maximum=int(Fraction(_LARGEST) / factor))
+    largest = Fraction(_LARGEST) / factor
+    return CurrencyLimit(minimum=-(-smallest // step) * step, maximum=int(largest // step) * step, step=step)
 
 
 CURRENCIES: Mapping[str, CurrencyLimit] = {currency: _limit(currency) for currency in _PRESENTMENT.split()}
