@@ -26,6 +26,7 @@ from core.providers.registry import PROVIDERS
 from tests.providers.driver import Driver, Inbox, inbox, look_up_of
 from tests.providers.paystack_contract import PaystackDriver
 from tests.providers.stripe_driver import StripeDriver
+from tests.providers.wire import peer
 from tests.support.sandboxes import Sandbox
 from tests.support.waiting import wait_until
 
@@ -69,6 +70,28 @@ def test_identify_says_what_to_do_about_a_wrong_key(driver: Driver) -> None:
         wrong.identify()
     assert "nobody_knows" not in str(raised.value)
     assert len(str(raised.value)) > 20
+
+
+@pytest.mark.parametrize(
+    ("mode", "key", "told"),
+    [
+        ("test", "sk_live_entered_by_mistake", "live key"),
+        ("live", "sk_test_entered_by_mistake", "test key"),
+        ("test", "pk_test_entered_by_mistake", "begins with"),
+        ("test", "whsec_entered_by_mistake", "begins with"),
+        ("test", "sk_test_", "begins with"),
+        ("test", "", "begins with"),
+    ],
+)
+def test_a_key_of_another_mode_or_kind_is_refused_without_a_connection(
+    driver: Driver, mode: str, key: str, told: str
+) -> None:
+    with peer(lambda connection, over: None) as somebody:
+        provider = driver.provider(mode=mode, credentials={"secret_key": key}, api_base=somebody.url)
+        with pytest.raises(IdentityUnknown, match=told) as raised:
+            provider.identify()
+        assert somebody.accepted == 0
+    assert "mistake" not in str(raised.value)
 
 
 def test_a_payment_brings_its_money_and_says_so_in_our_units(driver: Driver) -> None:

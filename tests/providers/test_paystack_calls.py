@@ -225,7 +225,7 @@ def test_an_account_with_customers_is_known_by_its_number(paystack: ScriptedPays
 def test_an_account_without_customers_gets_one_that_names_it(paystack: ScriptedPaystack) -> None:
     paystack.on("GET", "/customer", 200, {"status": True, "data": []})
     paystack.on("POST", "/customer", 200, {"status": True, "data": {"id": 1, "integration": 100043}})
-    live = paystack.provider(credentials={"secret_key": "sk_live_another"}).identify()
+    live = paystack.provider(mode="live", credentials={"secret_key": "sk_live_another"}).identify()
     assert (live.provider_account, live.mode) == ("integration:100043", "live")
     assert paystack.received[1].body["email"] == "tollgate@example.com"
 

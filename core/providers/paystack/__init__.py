@@ -57,7 +57,7 @@ class PaystackProvider:
 
     def identify(self) -> AccountIdentity:
         with Deadline(self._limits.deadline):
-            return identity.identify(self._client, self._account.credentials.get("secret_key", ""))
+            return identity.identify(self._client, self._account)
 
     def start(self, request: StartRequest) -> Outcome:
         return payments.start(self._client, request)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from core.domain.outcomes import NotExecuted, NotExecutedReason, Unknown
-from core.providers.base import AccountIdentity, IdentityUnknown
+from core.providers.base import Account, AccountIdentity, IdentityUnknown
+from core.providers.keys import Mode, mode_of_key
 from core.providers.paystack.client import PaystackClient
 from core.providers.paystack.currencies import whole_number
 from core.providers.paystack.outcomes import Answer, refusal
 
-_MODES: Mapping[str, Literal["test", "live"]] = {"sk_test_": "test", "sk_live_": "live"}
+_MODES: Mapping[str, Mode] = {"sk_test_": "test", "sk_live_": "live"}
 
 #: What to do, by what a refused question proves.
 _ADVICE: Mapping[NotExecutedReason, str] = {
@@ -25,16 +26,14 @@ _ADVICE: Mapping[NotExecutedReason, str] = {
 _FIRST_CUSTOMER = {"email": "tollgate@example.com", "first_name": "Tollgate", "last_name": "connection check"}
 
 
-def identify(client: PaystackClient, secret_key: str) -> AccountIdentity:
+def identify(client: PaystackClient, account: Account) -> AccountIdentity:
     """`integration:<number>`, which stays the same when the merchant rolls the key.
 
     Every customer names the number, so the list of customers is asked. On an account without any, one is made:
     balance and settings, which always answer, do not name it, and an identity taken from the key would turn
     into another with the first payment, or with the next key. Raises IdentityUnknown.
     """
-    mode = _MODES.get(secret_key[:8])
-    if mode is None or len(secret_key) <= 8:
-        raise IdentityUnknown("A Paystack secret key begins with sk_test_ or sk_live_; this one does not.")
+    mode = mode_of_key("Paystack", account, _MODES)
     customers = _accepted(client.get("/customer", perPage=1, page=1)).get("data")
     if isinstance(customers, list) and not customers:
         customers = [_accepted(client.post("/customer", _FIRST_CUSTOMER)).get("data")]

@@ -10,6 +10,7 @@ from typing import Any, cast
 import stripe
 
 from core.providers.base import Account, AccountIdentity, CallLimits, IdentityUnknown
+from core.providers.keys import Mode, mode_of_key
 from core.providers.stripe.failures import Failed, failure_of
 from core.providers.transport import Reply, TransportError, exchange
 
@@ -17,7 +18,7 @@ from core.providers.transport import Reply, TransportError, exchange
 API_VERSION = "2026-10-28.endive"
 
 #: The mode is in the key (docs.stripe.com/keys); restricted keys count too.
-_MODES: Mapping[str, str] = {"sk_test_": "test", "rk_test_": "test", "sk_live_": "live", "rk_live_": "live"}
+_MODES: Mapping[str, Mode] = {"sk_test_": "test", "rk_test_": "test", "sk_live_": "live", "rk_live_": "live"}
 
 # Telemetry keeps an id in the home directory and tells one account's request ids in another's calls.
 stripe.enable_telemetry = False
@@ -77,14 +78,14 @@ class StripeCalls:
     """The calls we make. Each answers the object as a plain dict, or raises Failed."""
 
     def __init__(self, account: Account, limits: CallLimits) -> None:
-        self._key = account.credentials.get("secret_key", "")
+        self._account = account
         self.publishable_key = account.credentials.get("publishable_key")
         addresses: dict[str, str] = {}
         if account.api_base:
             base = account.api_base.rstrip("/")
             addresses = dict.fromkeys(("api", "files", "connect", "meter_events"), base)
         self._v1 = stripe.StripeClient(
-            self._key,
+            account.credentials.get("secret_key", ""),
             stripe_version=API_VERSION,
             base_addresses=cast(Any, addresses),
             max_network_retries=0,
@@ -131,15 +132,13 @@ class StripeCalls:
 
     def identify(self) -> AccountIdentity:
         """Raises IdentityUnknown with what to do."""
-        mode = _MODES.get(self._key[:8])
-        if mode is None:
-            raise IdentityUnknown("A Stripe secret key begins with sk_test_, sk_live_, rk_test_ or rk_live_.")
+        mode = mode_of_key("Stripe", self._account, _MODES)
         try:
             body = _ask(self._v1.accounts.retrieve_current)
         except Failed as failed:
             raise IdentityUnknown(failed.failure.advice()) from None
         shown = (body.get("settings") or {}).get("dashboard") or {}
-        return AccountIdentity(str(body["id"]), cast(Any, mode), shown.get("display_name"))
+        return AccountIdentity(str(body["id"]), mode, shown.get("display_name"))
 
 
 def _readable(reply: Reply, headers: dict[str, str]) -> str:
