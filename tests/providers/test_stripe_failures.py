@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from core.domain.outcomes import Declined, NotExecuted, NotExecutedReason, Unknown
-from core.providers.base import Account, CallLimits
-from core.providers.stripe import StripeProvider, failures
+from core.providers.base import Account, CallLimits, CaptureRequest, Person
+from core.providers.stripe import StripeProvider, failures, fields, payments
 from tests.providers.driver import look_up_of, start_request
 from tests.providers.wire import Script, answer, peer, read_request
 
@@ -73,9 +73,57 @@ def test_a_refusal_proves_that_nothing_happened(status: str, body: Any, reason: 
     assert isinstance(outcome, NotExecuted)
     assert outcome.reason is reason
     assert outcome.provider_code == body["error"]["code"]
-    assert outcome.param == body["error"].get("param")
+    assert outcome.param == fields.field_of(body["error"].get("param"))
     assert TOKEN not in outcome.detail
     assert EMAIL not in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("param", "field"),
+    [
+        *fields.FIELDS.items(),
+        ("metadata[order]", "metadata"),
+        ("line_items[0][price_data][currency]", "currency"),
+        ("line_items[0][price_data][unit_amount]", "amount"),
+        ("payment_intent_data[metadata][order]", "metadata"),
+        ("payment_intent", None),
+        ("automatic_payment_methods[enabled]", None),
+        ("line_items", None),
+        ("order]", None),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_a_refusal_names_the_field_in_our_words(param: Any, field: str | None) -> None:
+    with peer(answering(error("parameter_invalid", param=param), "400 Bad Request")) as server:
+        outcome = provider(server.url).start(start_request("token", "charge", 500, "USD", token=TOKEN))
+    assert isinstance(outcome, NotExecuted)
+    assert (outcome.reason, outcome.param) == (INVALID, field)
+
+
+def test_every_parameter_we_send_for_the_merchant_leads_back_to_a_field() -> None:
+    """Names as they go over the wire, from requests that fill everything a merchant may send."""
+    words: dict[str, Any] = {
+        "token": TOKEN,
+        "return_url": "https://shop.example",
+        "description": "Tickets",
+        "metadata": {"order": "42"},
+        "person": Person(email=EMAIL),
+    }
+    intent = payments.intent_params(start_request("token", "charge", 500, "USD", **words), 500)
+    session = payments.session_params(start_request("redirect", "charge", 500, "USD", **words), 500)
+    ours = {"confirm", "automatic_payment_methods[enabled]", "mode", "client_reference_id", "line_items[0][quantity]"}
+    names = {*flat(intent), *flat(session)}
+    assert ours <= names
+    assert {name for name in names if fields.field_of(name) is None} == ours
+
+
+def flat(params: Any, name: str = "") -> list[str]:
+    inner = params.items() if isinstance(params, dict) else enumerate(params) if isinstance(params, list) else None
+    if inner is None:
+        return [name]
+    return [one for key, value in inner for one in flat(value, f"{name}[{key}]" if name else str(key))]
 
 
 UNKNOWN = [
@@ -170,6 +218,19 @@ def test_a_decline_whose_cancel_fails_is_still_a_decline_and_says_so() -> None:
     assert outcome.facts.provider_id == "pi_9"
     assert outcome.facts.extra["cancel_after_decline"] == "pi_9"
     assert "hush" not in repr(outcome)
+
+
+def test_a_declined_capture_says_which_intent_must_not_stay_payable() -> None:
+    """The hold is gone by then, and a customer with the secret could confirm the intent with another card."""
+    intent = {"id": "pi_9", "object": "payment_intent", "amount": 500, "currency": "usd"}
+    declined = error("card_declined", "card_error", decline_code="expired_card", payment_intent=intent)
+    request = CaptureRequest("pay_1", "txn_1", "pay_1:capture:1", "pi_9", 500, "USD")
+    with peer(answering(declined, "402 Payment Required")) as server:
+        outcome = provider(server.url).capture(request)
+        assert server.accepted == 1
+    assert isinstance(outcome, Declined)
+    assert outcome.decline.code == "expired_card"
+    assert outcome.facts.extra["cancel_after_decline"] == "pi_9"
 
 
 def test_every_row_has_a_test() -> None:

@@ -109,6 +109,7 @@ def test_an_invalid_token_is_an_invalid_request(driver: StripeDriver) -> None:
     outcome = driver.provider().start(driver.request(token="pm_nobody"))
     assert isinstance(outcome, NotExecuted)
     assert (outcome.reason, outcome.provider_code) == (NotExecutedReason.INVALID_REQUEST, "resource_missing")
+    assert outcome.param == "payment_method.token"
     assert "pm_nobody" not in outcome.detail
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import stripe
 
 from core.domain.outcomes import NotExecuted, NotExecutedReason, Unknown
+from core.providers.stripe.fields import field_of
 from core.providers.stripe.redaction import redacted
 from core.providers.transport import TransportError, never_sent
 
@@ -112,7 +113,7 @@ class Failure:
             f"{sentence} ({named})" if named else sentence,
             retry_after=self.retry_after,
             provider_code=self.code,
-            param=param,
+            param=field_of(param),
             raw=self.raw(),
         )
 
