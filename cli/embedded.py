@@ -22,11 +22,16 @@ def open_directory(directory: Path) -> Path:
     """Makes the data directory if need be, for its owner (as root: to pass, for the servers' account).
 
     Raises:
-        PlacementFailed: it belongs to another user; nothing was changed then.
+        PlacementFailed: it cannot be made, or belongs to another user; nothing was changed then.
     """
     directory = Path(os.path.abspath(directory))
-    directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-    status = directory.stat()
+    try:
+        directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        status = directory.stat()
+    except OSError as error:
+        raise PlacementFailed(
+            f"{directory} cannot be used ({error.strerror}); name a --data-dir that this user may make and write"
+        ) from None
     if status.st_uid != os.geteuid():
         raise PlacementFailed(
             f"{directory} belongs to the user {_name_of(directory)}, not to the one that runs this command; "

@@ -23,14 +23,21 @@ class NoFreePort(Refused):
 
 
 def is_free(port: int) -> bool:
+    return not obstacle(port)
+
+
+def obstacle(port: int) -> str:
+    """What keeps us from listening there, as the end of a sentence about the port; nothing if it is free."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # Servers set this too; without it a port counts as taken for a minute after its server has ended.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
+        except PermissionError:
+            return "needs rights that this user lacks; name one above 1023"
         except OSError:
-            return False
-    return True
+            return "is taken by another program; name another one"
+    return ""
 
 
 def free_port() -> int:

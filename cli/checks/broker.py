@@ -15,7 +15,7 @@ SLOWER = "Payments still end without it, a little later."
 
 
 def check(situation: Situation) -> Iterator[Finding]:
-    url = situation.target.redis_url if situation.target else ""
+    url = situation.target.redis_url if situation.target else situation.environ.get("REDIS_URL", "")
     if not url:
         yield skipped("Redis", situation.why or "REDIS_URL is not set")
         return

@@ -19,7 +19,13 @@ PRIVATE = ("secrets.json", "keys.json", "ports.json", "children.json", "lock")
 
 def check(situation: Situation) -> Iterator[Finding]:
     directory = situation.data_dir
-    if not directory.exists():
+    try:
+        made = directory.exists()
+    except OSError as error:  # a folder above it is closed to us
+        advice = "name another --data-dir, or run tollgate as the user it belongs to"
+        yield failed("Data directory", f"{directory} cannot be entered: {error.strerror}", advice)
+        return
+    if not made:
         yield skipped("Data directory", f"{directory} does not exist yet; `tollgate up` makes it")
     else:
         yield _owner(directory)

@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from cli import databases
 from cli.checks.finding import Finding, Situation, failed, ok, skipped, warning
 from cli.lock import running
 from core.settings import Settings
+
+ADDRESSES = (*databases.NAMES, "REDIS_URL")
 
 
 def check(situation: Situation) -> Iterator[Finding]:
@@ -24,18 +27,20 @@ def check(situation: Situation) -> Iterator[Finding]:
 
 
 def _settings(situation: Situation) -> Iterator[Finding]:
+    addresses = {name: situation.environ[name] for name in ADDRESSES if situation.environ.get(name)}
     given = {
         name.removeprefix("TOLLGATE_").lower(): value
         for name, value in situation.environ.items()
         if name.startswith("TOLLGATE_")
     }
     try:
-        settings = Settings.model_validate({"DATABASE_URL": "postgresql://unused", **given})
+        settings = Settings.model_validate({"DATABASE_URL": "postgresql://unused", **addresses, **given})
     except ValidationError as error:
         wrong = "; ".join(f"TOLLGATE_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors())
         yield failed("Settings", wrong, "correct these variables of the environment")
         return
-    yield ok("Settings", f"{len(given)} set in the environment")
+    names = sorted([*addresses, *(f"TOLLGATE_{name.upper()}" for name in given)])
+    yield ok("Settings", f"{len(names)} set in the environment{': ' if names else ''}{', '.join(names)}")
     if not settings.sandbox and settings.allow_private_webhook_targets:
         advice = "unset TOLLGATE_ALLOW_PRIVATE_WEBHOOK_TARGETS in production: it opens your own network"
         yield warning("Webhook targets", "private addresses are allowed", advice)

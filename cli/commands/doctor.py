@@ -35,6 +35,8 @@ def look(data_dir: Path) -> Situation:
         return Situation(data_dir, os.environ, target.find(data_dir, keep=False))
     except Refused as error:
         return Situation(data_dir, os.environ, None, str(error))
+    except OSError as error:  # the check of the data directory says what to do
+        return Situation(data_dir, os.environ, None, f"{error.filename} cannot be read: {error.strerror}")
 
 
 def examine(situation: Situation) -> Iterator[Finding]:

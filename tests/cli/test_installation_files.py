@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import socket
 import stat
@@ -12,7 +13,7 @@ import pytest
 
 from cli.errors import Refused
 from cli.files import write_private
-from cli.ports import HIGHEST, HOST, LOWEST, Ports
+from cli.ports import HIGHEST, HOST, LOWEST, Ports, obstacle
 from cli.secrets_file import Secrets, key_file
 
 
@@ -26,6 +27,19 @@ def test_port_stays_the_same_until_somebody_takes_it(tmp_path: Path) -> None:
     assert taken != port
     assert again.last("api") == taken
     assert again.last("other") == 0
+
+
+def test_port_that_needs_rights_is_not_called_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unprivileged(socket.socket):
+        """What a plain user meets below 1024, whoever runs the tests."""
+
+        def bind(self, address: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    with socket.create_server((HOST, 0)) as server:
+        assert "taken by another program" in obstacle(server.getsockname()[1])
+    monkeypatch.setattr(socket, "socket", Unprivileged)
+    assert "needs rights" in obstacle(80)
 
 
 def test_names_never_share_a_port(tmp_path: Path) -> None:

@@ -60,6 +60,23 @@ def test_wrong_address_is_refused_without_its_password(tmp_path: Path) -> None:
     assert "hunter2" not in done.stderr
 
 
+def test_unusable_data_directory_is_refused_with_advice(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("up", "--data-dir", str(tmp_path / "file" / "data"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "cannot be used (Not a directory); name a --data-dir" in done.stderr
+    assert "Errno" not in done.stderr
+
+
+def test_doctor_looks_at_redis_alone(tmp_path: Path) -> None:
+    done = run("doctor", "--json", cwd=tmp_path, REDIS_URL="redis://127.0.0.1:1/0")
+    findings = {finding["subject"]: finding for finding in json.loads(done.stdout)}
+    assert findings["Redis"]["verdict"] == "failed"
+    assert findings["Postgres"]["verdict"] == "skipped"
+    assert "REDIS_URL" in findings["Settings"]["detail"]
+    assert done.returncode == 1
+
+
 def test_doctor_on_a_fresh_machine_finds_nothing_wrong(tmp_path: Path) -> None:
     done = run("doctor", "--json", cwd=tmp_path)
     findings = {finding["subject"]: finding for finding in json.loads(done.stdout)}
