@@ -80,6 +80,12 @@ class TestIdentity:
             ("provider_account.updated", "operator"),
         ]
 
+    def test_settings_stay_when_none_are_given(self, world: World, scope: Scope) -> None:
+        account = new_account(world, settings={"pacing": {"total": 5}})
+        account_id = save(world, scope, account)
+        save(world, scope, replace(account, settings=None))
+        assert stored(world, account_id)["settings"] == {"pacing": {"total": 5}}
+
     def test_another_one_is_another_account(self, world: World, scope: Scope) -> None:
         one, other = (save(world, scope, new_account(world)) for _ in range(2))
         assert one != other
@@ -168,8 +174,15 @@ class TestSuspended:
     CAUSE = Cause("answer", "worker")
 
     def _suspend(self, world: World, scope: Scope, account_id: UUID) -> None:
+        self._refuse(world, scope, self._opened(world, scope, account_id))
+
+    def _opened(self, world: World, scope: Scope, account_id: UUID) -> provider_manager.OpenedAccount:
         with world.worker.transaction(scope) as connection:
-            provider_manager.suspend(world.worker, connection, scope, account_id, "the key was refused", self.CAUSE)
+            return provider_manager.open_account(world.worker, connection, scope, account_id)
+
+    def _refuse(self, world: World, scope: Scope, opened: provider_manager.OpenedAccount) -> None:
+        with world.worker.transaction(scope) as connection:
+            provider_manager.suspend(world.worker, connection, scope, opened, "the key was refused", self.CAUSE)
 
     def test_is_alarmed_once(self, world: World, scope: Scope) -> None:
         account_id = save(world, scope, new_account(world))
@@ -188,6 +201,24 @@ class TestSuspended:
         assert save(world, scope, account) == account_id
         row = stored(world, account_id)
         assert (row["status"], row["suspended_reason"]) == ("enabled", None)
+
+    def test_a_refusal_of_what_was_replaced_meanwhile_says_nothing(self, world: World, scope: Scope) -> None:
+        account = new_account(world)
+        account_id = save(world, scope, account)
+        old = self._opened(world, scope, account_id)
+        save(world, scope, account)
+        self._refuse(world, scope, old)
+        assert stored(world, account_id)["status"] == "enabled"
+
+    @pytest.mark.parametrize("status", ["draining", "disabled"])
+    def test_what_a_person_chose_is_not_undone_by_saving(self, world: World, scope: Scope, status: str) -> None:
+        account = new_account(world)
+        account_id = save(world, scope, account)
+        with world.owner.begin() as connection:
+            update = "UPDATE provider_accounts SET status = %s WHERE id = %s"
+            connection.exec_driver_sql(update, (status, str(account_id)))
+        save(world, scope, account)
+        assert stored(world, account_id)["status"] == status
 
     def test_a_payment_finds_nobody_until_then(self, world: World, scope: Scope) -> None:
         account = new_account(world)

@@ -188,6 +188,20 @@ class TestOrder:
         again = world.post(f"/v1/payments/{payment['id']}/refunds", {"amount": 5000})
         assert again.status_code == 202, "what came back can be given back anew"
 
+    def test_money_after_the_end_is_asked_about_before_it_is_believed(self, world: World) -> None:
+        payment = world.pay(payment_method=NEEDS_3DS)
+        intent = by_hand.intent_of(world, payment)
+        world.post(f"/v1/payments/{payment['id']}/cancel")
+        world.work()
+        mark = {"tollgate_transaction": public_id("transaction", world.transactions(payment["id"])[0]["id"])}
+        claims = {"id": intent, "status": "succeeded", "amount": 5000, "amount_received": 5000, "currency": "usd"}
+        late = by_hand.made_up_event("payment_intent.succeeded", {**claims, "metadata": mark}, f"evt_{uuid4().hex}")
+        by_hand.deliver_all(world, [late])
+        assert by_hand.inbox(world, payment)[-1]["reason"] == "the provider is asked whether this is still so"
+        seen = world.payment(payment["id"])
+        assert (seen["status"], seen["amount_received"]) == ("canceled", 0)
+        assert by_hand.findings(world, payment) == []
+
 
 class TestEarly:
     def test_the_event_comes_while_our_own_call_is_under_way(self, world: World) -> None:

@@ -181,3 +181,13 @@ def test_a_refund_of_another_amount_is_never_success(amount: int | None, mismatc
     assert (plan.review is not None) == mismatch
     assert books.refunds["refund 1"]["status"] == ("processing" if mismatch else "succeeded")
     assert books.payment["amount_refunded"] == (0 if mismatch else 700)
+
+
+@pytest.mark.parametrize(("taken", "mismatch"), [(5000, False), (None, False), (3000, True)])
+def test_a_capture_of_another_amount_is_never_success(taken: int | None, mismatch: bool) -> None:
+    books = Books("authorize")
+    books.tell("authorize", Succeeded(Facts()))
+    plan = books.tell("capture", Succeeded(Facts(amount=taken, amount_captured=taken)))
+    assert (plan.review is not None) == mismatch
+    assert books.payment["status"] == ("authorized" if mismatch else "succeeded")
+    assert books.payment["amount_received"] == (taken or 5000), "the money is recorded all the same"
