@@ -7,10 +7,10 @@ PY = $(VENV)/python
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up test faults lint format lock migrate ci clean
+.PHONY: help install install-dev demo up test faults bench-sandbox lint format lock migrate ci clean
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 install: ## Make .venv from requirements.lock (nothing to do when it is up to date)
 	@sh scripts/install.sh runtime
@@ -25,10 +25,13 @@ up: install ## Start the whole service and stay (Ctrl-C stops it)
 	@$(VENV)/tollgate up
 
 test: lint ## Run every check and the tests
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests --ignore=tests/faults --ignore=tests/bench --ignore=tests/browser
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests --ignore=tests/faults
 
 faults: install-dev ## Run the fault tests: killed workers, emptied and stopped Redis
 	@$(PY) -m pytest tests/faults
+
+bench-sandbox: install-dev ## Measure how many requests a second the local providers answer
+	@$(PY) -m bench.sandbox
 
 lint: install-dev ## Run the checks alone: style, types, import rules
 	@$(PY) -m ruff check .
