@@ -38,7 +38,7 @@ NEVER_DELIVERED = "never_delivered"
 def cause_of(job: Job) -> Cause:
     """Why something is sent: somebody asked for it, or its time came."""
     kind: Literal["clock", "request"] = "clock" if job.arguments.get("actor") == "clock" else "request"
-    return Cause(kind, "worker", job.arguments.get("request_id"), f"job {job.id}")
+    return Cause(kind, "worker", job.arguments.get("request_id"), job.reference)
 
 
 def start(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:

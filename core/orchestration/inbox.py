@@ -128,7 +128,16 @@ def process(core: Core, job: Job) -> None:
         if isinstance(news, Ignored):
             _end(connection, job, stored, "ignored", news.reason)
             return
+        if not all(_storable(one) for one in news):
+            _end(connection, job, stored, "ignored", "it names an object by characters that no id has")
+            return
         _apply_all(core, connection, job, stored, news)
+
+
+def _storable(news: News) -> bool:
+    """Postgres keeps neither NUL nor half a surrogate pair, and no provider's id holds one."""
+    named = (news.transaction_id, news.provider_id, news.start_provider_id)
+    return all("\x00" not in text and text.isascii() for text in named if text is not None)
 
 
 def _load(connection: Connection, inbox_id: UUID) -> Row:

@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from core.domain.identifiers import new_id
+from core.domain.identifiers import new_id, public_id
 from core.persistence.database import Database, Scope
 from core.persistence.queries.findings import open_finding
 from core.persistence.tables import jobs
@@ -52,6 +52,11 @@ class Job:
     arguments: Mapping[str, Any]
     attempts: int
     created_at: datetime
+
+    @property
+    def reference(self) -> str:
+        """The job as the audit log names it."""
+        return f"job {public_id('job', self.id)}"
 
     @property
     def payment(self) -> UUID:

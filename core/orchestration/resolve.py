@@ -116,7 +116,7 @@ def _apply(core: Core, connection: Connection, job: Job, question: Question, res
     transaction = rows.lock_transaction(connection, question.transaction_id)
     # Asking took a while: another worker may have the job by now, and what it found is newer.
     jobs.check_lease(connection, job)
-    cause = Cause("look_up", "worker", job.arguments.get("request_id"), f"job {job.id}")
+    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
     if not question.hold:
         if not _left_to_its_job(payment, transaction, result):
             status_manager.apply(core, connection, payment, transaction, result, cause)
@@ -171,6 +171,6 @@ def _close(core: Core, connection: Connection, job: Job, answers: list[LookUp]) 
     elif account.provider.capabilities.void and begun["provider_id"] is not None:
         jobs.enqueue(connection, job.scope, "cancel_payment", payment_id=payment["id"], arguments={"actor": "clock"})
     else:
-        cause = Cause("clock", "worker", None, f"job {job.id}")
+        cause = Cause("clock", "worker", None, job.reference)
         status_manager.close_abandoned(core, connection, payment, begun, cause)
     jobs.finish(connection, job)

@@ -87,7 +87,7 @@ def _answered(
 def _cause(step: Step, job: Job) -> Cause:
     """What taught us: the answer to a send, or a look-up."""
     kind: Literal["answer", "look_up"] = "look_up" if isinstance(step, Ask) else "answer"
-    return Cause(kind, "worker", job.arguments.get("request_id"), f"job {job.id}")
+    return Cause(kind, "worker", job.arguments.get("request_id"), job.reference)
 
 
 def _not_executed(
@@ -290,7 +290,7 @@ def _never_delivered(payment: Row, transaction: Row, result: LookUp) -> bool:
 
 def _deliver_anew(core: Core, connection: Connection, job: Job, payment: Row, transaction: Row) -> Step | None:
     lost = NotExecuted(NotExecutedReason.NOT_FOUND, announce.NEVER_DELIVERED)
-    cause = Cause("look_up", "worker", job.arguments.get("request_id"), f"job {job.id}")
+    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
     status_manager.apply(core, connection, payment, transaction, lost, cause, keep_payment=True)
     jobs.requeue(connection, job, 0.0)
     return None

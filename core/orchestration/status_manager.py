@@ -7,7 +7,7 @@ audit record and, for what merchants see, an event with its deliveries.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -247,10 +247,10 @@ def _schedule(core: Core, now: datetime, status: str) -> dict[str, Any]:
 def _next_action_values(core: Core, connection: Connection, payment: Row, action: NextAction) -> dict[str, Any]:
     """Sealed, because it may hold a client secret."""
     scope = _scope(payment)
-    sealed = core.vault.merchant_key(connection, scope).seal_json(
-        Place("payments", "next_action_sealed", payment["id"]), action.as_dict()
-    )
     expires = action.expires_at or present(connection) + timedelta(seconds=core.settings.redirect_ttl)
+    told = replace(action, expires_at=expires).as_dict()
+    place = Place("payments", "next_action_sealed", payment["id"])
+    sealed = core.vault.merchant_key(connection, scope).seal_json(place, told)
     return {"next_action_sealed": sealed, "expires_at": expires}
 
 

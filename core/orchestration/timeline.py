@@ -94,6 +94,9 @@ def _route(payment: Row) -> Iterator[Entry]:
 
 def _jobs(row: Row, accepted: Mapping[UUID, datetime]) -> Iterator[Entry]:
     job = {"job": public_id("job", row["id"]), "job_kind": row["kind"]}
+    if row["kind"] == "deliver_event":
+        job |= {"event": public_id("event", row["target_id"])}
+        job |= {"webhook_endpoint": public_id("webhook_endpoint", row["endpoint_id"])}
     if row["kind"] in _REQUESTS:
         # The job is the last row of its commit; the request came before the first one.
         asked_at = accepted.get(row["target_id"] or row["id"], row["created_at"])
@@ -102,10 +105,8 @@ def _jobs(row: Row, accepted: Mapping[UUID, datetime]) -> Iterator[Entry]:
     if row["finished_at"] is not None:
         yield _entry(row["finished_at"], "job.ended", f"Job {row['kind']} {row['status']}", state)
     elif row["status"] == "queued" and row["attempts"]:
-        state["next_attempt_at"] = row["run_after"]
-        yield _entry(
-            row["started_at"] or row["created_at"], "job.waiting", f"Job {row['kind']} will be tried again", state
-        )
+        # Told at the time of the next attempt, after all that led to it.
+        yield _entry(row["run_after"], "job.waiting", f"Job {row['kind']} will be tried again", state)
     elif row["status"] == "needs_review":
         yield _entry(
             row["started_at"] or row["created_at"], "job.review", f"Job {row['kind']} waits for a person", state

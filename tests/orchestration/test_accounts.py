@@ -121,7 +121,7 @@ class TestRefusal:
     @pytest.mark.parametrize("provider", ["stripe", "paystack"])
     def test_of_live_credentials_in_test_mode(self, world: World, scope: Scope, provider: str) -> None:
         account = new_account(world, provider, key=f"sk_live_{secrets.token_hex(16)}")
-        assert "live credentials" in self._refused(world, scope, account).detail
+        assert "live key" in self._refused(world, scope, account).detail
 
     def test_of_a_live_account_somewhere_else(self, world: World, scope: Scope) -> None:
         """Real money never goes to an address somebody typed."""

@@ -44,6 +44,6 @@ idempotency_keys = sa.Table(
     link("payment_id"),
     small("status_code"),
     text("location"),
-    json("response", False),
+    sa.Column("response", sa.JSON, nullable=False),
     created(),
 )

@@ -266,7 +266,8 @@ CREATE TABLE idempotency_keys (
     payment_id uuid,
     status_code integer NOT NULL,
     location text,
-    response jsonb NOT NULL,
+    -- Kept as text is: a repeat gets the same body, in the same order.
+    response json NOT NULL,
     created_at timestamptz NOT NULL DEFAULT app_now(),
     PRIMARY KEY (merchant_id, mode, key)
 );
