@@ -15,6 +15,7 @@ from core.domain.outcomes import (
     Unknown,
 )
 from core.providers.base import CaptureRequest, IdentityUnknown, Person, VoidRequest
+from core.providers.paystack.fields import FIELDS_BY_CODE, FIELDS_BY_MESSAGE
 from tests.providers.paystack_driver import (
     CHARGE,
     NUMBER,
@@ -82,22 +83,22 @@ def test_francs_are_sent_in_hundredths(paystack: ScriptedPaystack) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "field"),
     [
-        {"method": "token", "token": "tok"},
-        {"kind": "authorize"},
-        {"person": Person()},
-        {"currency": "KWD"},
-        {"currency": "EUR"},
-        {"amount": 49_99},
-        {"amount": 10_000_000_01},
-        {"amount": 10_000_001, "currency": "XOF"},
+        ({"method": "token", "token": "tok"}, "payment_method"),
+        ({"kind": "authorize"}, "capture"),
+        ({"person": Person()}, "customer.email"),
+        ({"currency": "KWD"}, "currency"),
+        ({"currency": "EUR"}, "currency"),
+        ({"amount": 49_99}, "amount"),
+        ({"amount": 10_000_000_01}, "amount"),
+        ({"amount": 10_000_001, "currency": "XOF"}, "amount"),
     ],
 )
-def test_what_paystack_cannot_do_is_not_sent(paystack: ScriptedPaystack, changes: dict[str, Any]) -> None:
+def test_what_paystack_cannot_do_is_not_sent(paystack: ScriptedPaystack, changes: dict[str, Any], field: str) -> None:
     outcome = paystack.provider().start(start_request(**changes))
     assert isinstance(outcome, NotExecuted)
-    assert outcome.reason is NotExecutedReason.INVALID_REQUEST
+    assert (outcome.reason, outcome.param) == (NotExecutedReason.INVALID_REQUEST, field)
     assert not paystack.received
 
 
@@ -177,6 +178,25 @@ def test_a_refusal_proves_what_it_proves(
         assert isinstance(outcome, NotExecuted)
         assert outcome.reason.value == reason
     assert len(paystack.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "field"),
+    [
+        *(("No", code, field) for code, field in FIELDS_BY_CODE.items()),
+        *((words.title(), None, field) for words, field in FIELDS_BY_MESSAGE.items()),
+        ("Invalid Amount Sent. Minimum is NGN 50", "invalid_params", "amount"),
+        ("Email is required", "missing_params", "customer.email"),
+        ("Transaction has not been paid for", "invalid_params", None),
+    ],
+)
+def test_a_refusal_names_the_field_in_our_words(
+    paystack: ScriptedPaystack, message: str, code: str | None, field: str | None
+) -> None:
+    paystack.on(*INITIALIZE, 400, refused(message, code))
+    outcome = paystack.provider().start(start_request())
+    assert isinstance(outcome, NotExecuted)
+    assert (outcome.reason, outcome.param) == (NotExecutedReason.INVALID_REQUEST, field)
 
 
 @pytest.mark.parametrize(

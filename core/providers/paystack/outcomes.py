@@ -20,6 +20,7 @@ from core.domain.outcomes import (
     Succeeded,
     Unknown,
 )
+from core.providers.paystack.fields import field_of
 from core.providers.paystack.redaction import redacted
 
 Made = Callable[[Facts], Outcome]
@@ -197,10 +198,11 @@ def _not_executed(reason: NotExecutedReason, answer: Answer) -> NotExecuted:
         clean(answer.word("message")) or f"Paystack answered {answer.http_status}",
         retry_after=answer.retry_after if reason is NotExecutedReason.RATE_LIMITED else None,
         provider_code=clean(answer.word("code")) or None,
+        param=field_of(answer.word("code"), answer.message) if reason is NotExecutedReason.INVALID_REQUEST else None,
         raw=answer.kept,
     )
 
 
-def refuse_unsent(detail: str) -> NotExecuted:
-    """Refused by ourselves before anything was sent."""
-    return NotExecuted(NotExecutedReason.INVALID_REQUEST, detail)
+def refuse_unsent(detail: str, field: str | None = None) -> NotExecuted:
+    """Refused by ourselves before anything was sent; `field` of our request is to blame."""
+    return NotExecuted(NotExecutedReason.INVALID_REQUEST, detail, param=field)

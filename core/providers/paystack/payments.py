@@ -69,13 +69,17 @@ def reference_for(provider_key: str) -> str:
 
 def start(client: PaystackClient, request: StartRequest) -> Outcome:
     """POST /transaction/initialize. Sends once; a reference that exists already is an unknown outcome."""
-    if request.kind != "charge" or request.method != "redirect":
-        return refuse_unsent("Paystack is paid on its own page, and takes the money at once")
+    if request.method != "redirect":
+        return refuse_unsent("Paystack is paid on its own page", "payment_method")
+    if request.kind != "charge":
+        return refuse_unsent("Paystack takes the money at once", "capture")
     if not request.person.email:
-        return refuse_unsent("Paystack needs the customer's e-mail address")
+        return refuse_unsent("Paystack needs the customer's e-mail address", "customer.email")
     limit = CURRENCIES.get(request.currency)
-    if limit is None or not limit.minimum <= request.amount <= limit.maximum:
-        return refuse_unsent(f"Paystack does not take this amount of {request.currency}")
+    if limit is None:
+        return refuse_unsent(f"Paystack does not take {request.currency}", "currency")
+    if not limit.minimum <= request.amount <= limit.maximum:
+        return refuse_unsent(f"Paystack does not take this amount of {request.currency}", "amount")
     reference = reference_for(request.provider_key)
     body: dict[str, Any] = {
         "reference": reference,

@@ -30,7 +30,7 @@ def refund(client: PaystackClient, request: RefundRequest) -> Outcome:
     try:
         amount = to_hundredths(request.amount, request.currency)
     except InvalidMoney as error:
-        return refuse_unsent(str(error))
+        return refuse_unsent(str(error), "currency")
     answer = client.post(
         "/refund",
         {
