@@ -9,13 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from cli import children as parts
 from cli import databases, leftovers
 from cli.embedded import PORT_TRIES, open_directory, port_was_taken, servers
 from cli.embedded_postgres import EmbeddedPostgres
 from cli.embedded_redis import EmbeddedRedis
 from cli.lock import DirectoryLock
-from cli.ports import HOST, Ports, is_free
+from cli.ports import HOST, Ports, obstacle
 from cli.processes import ChildFailed, Spec
 from cli.secrets_file import Secrets, key_file
 from cli.seed import Seeded, seed_development
@@ -25,6 +27,7 @@ from cli.target import core_session
 PROVIDERS = ("stripe", "paystack")
 #: Addresses that a test run or the demo must not take from the person's own environment.
 ADDRESSES = (*databases.NAMES, "REDIS_URL")
+PRIVATE_TARGETS = "TOLLGATE_ALLOW_PRIVATE_WEBHOOK_TARGETS"
 
 
 def _quiet(*_: object) -> None:
@@ -189,8 +192,8 @@ class Service:
 
     def _start_parts(self, directory: Path) -> None:
         secrets, ports = Secrets(directory), Ports(directory / "ports.json")
-        if self._port and not is_free(self._port):
-            raise ChildFailed(f"port {self._port} is taken by another program; name another --port (0: any)")
+        if self._port and (why := obstacle(self._port)):
+            raise ChildFailed(f"port {self._port} {why} with --port (0: any)")
         self._start_servers(directory, ports, secrets)
         self._migrate()
         context = parts.Context(directory, self._environment())
@@ -204,7 +207,8 @@ class Service:
             self.seeded = seed_development(core, secrets, self.api_url, self.sandbox_urls)
         self._start_processes(context, api_port)
         if self._lock is not None:
-            self._lock.tell({"api": self.api_url})
+            private = TypeAdapter(bool).validate_python(context.env.get(PRIVATE_TARGETS, "0"))
+            self._lock.tell({"api": self.api_url, "private_webhook_targets": private})
 
     def _start_servers(self, directory: Path, ports: Ports, secrets: Secrets) -> None:
         named = databases.external(self._environ, secrets)
@@ -266,7 +270,9 @@ class Service:
         env = {name: value for name, value in self._environ.items() if name not in ADDRESSES}
         env |= {"PYTHONUNBUFFERED": "1", "REDIS_URL": self.redis_url, "TOLLGATE_KEY_FILE": str(self.key_file)}
         if self._sandbox:
-            env |= {"TOLLGATE_SANDBOX": "1", "TOLLGATE_ALLOW_PRIVATE_WEBHOOK_TARGETS": "1"}
+            env["TOLLGATE_SANDBOX"] = "1"
+            # The endpoints of a trial listen on this machine; an operator who says otherwise is obeyed.
+            env[PRIVATE_TARGETS] = env.get(PRIVATE_TARGETS) or "1"
         return env
 
     def _note(self, event: str, details: dict[str, Any]) -> None:

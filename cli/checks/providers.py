@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from cli.checks.finding import Finding, Situation, failed, ok, skipped, warning
+from cli.lock import running
 from core.domain.identifiers import public_id
 from core.persistence.database import create_engine
 from core.persistence.tables import provider_accounts
@@ -34,6 +35,7 @@ def check(situation: Situation) -> Iterator[Finding]:
         return
     if not rows:
         yield warning("Provider accounts", "none", "add one with `tollgate accounts add`")
+    yield from _private_targets(situation, rows)
     for row in rows:
         if row["status"] == "suspended":
             name = f"{row['provider']} {row['mode']} {public_id('provider_account', row['id'])}"
@@ -42,6 +44,15 @@ def check(situation: Situation) -> Iterator[Finding]:
     bases = {(row["provider"], row["api_base"] or PUBLISHED[row["provider"]]) for row in rows}
     for provider, base in sorted(bases):
         yield from _reach(provider, base)
+
+
+def _private_targets(situation: Situation, rows: Sequence[Any]) -> Iterator[Finding]:
+    """`tollgate up` with the local providers allows them unless the environment says otherwise."""
+    live = [row for row in rows if row["mode"] == "live" and row["status"] != "disabled"]
+    told = running(situation.data_dir) or {}
+    if live and told.get("private_webhook_targets"):
+        advice = "set TOLLGATE_ALLOW_PRIVATE_WEBHOOK_TARGETS=0, or start with --no-sandbox: it opens your own network"
+        yield warning("Webhook targets", "private addresses are allowed, and there is a live account", advice)
 
 
 def _accounts(url: str) -> Sequence[Any]:

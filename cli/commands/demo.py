@@ -15,10 +15,11 @@ from cli.demo.client import Receiver, Shop, Surprise
 from cli.demo.ledger import Ledgers, Line
 from cli.demo.tour import Step, Tour
 from cli.errors import Refused
-from cli.service import Service
+from cli.service import PRIVATE_TARGETS, Service
 
-#: The tour's time-out step would otherwise wait for the 30 s a call may take in production.
-ENVIRONMENT = {"TOLLGATE_PROVIDER_DEADLINE": "3"}
+#: The tour's time-out step would otherwise wait for the 30 s a call may take in production, and its endpoint for
+#: events listens on this machine.
+ENVIRONMENT = {"TOLLGATE_PROVIDER_DEADLINE": "3", PRIVATE_TARGETS: "1"}
 #: Seconds until every event of the tour must have reached the merchant's endpoint.
 EVENT_PATIENCE = 15.0
 
