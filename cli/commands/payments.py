@@ -8,16 +8,21 @@ from typing import Any
 
 import click
 import sqlalchemy as sa
+from babel.numbers import format_currency
 from rich.text import Text
 
 from cli.commands import options, output
 from cli.errors import Refused
 from cli.target import owner_core
 from core.domain.identifiers import InvalidIdentifier, parse_id
+from core.domain.money import Money
 from core.orchestration import reading
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.persistence.tables import payments as payment_rows
+
+#: Of `amount_…`: shown once there is something in them.
+SUMS = ("authorized", "captured", "received", "refunded", "disputed")
 
 
 @click.group()
@@ -58,10 +63,44 @@ def whose(core: Core, payment_id: str) -> Scope:
 
 def print_payment(payment: dict[str, Any], entries: list[dict[str, Any]]) -> None:
     console = output.console()
-    sums = ("amount", "amount_authorized", "amount_captured", "amount_received", "amount_refunded")
-    console.print(f"[bold]{payment['id']}[/bold]  {payment['status']}  {payment['provider'] or ''}")
-    console.print("  ".join(f"{name} {payment[name]}" for name in sums if name in payment), payment["currency"])
+    console.print(Text.assemble((payment["id"], "bold"), f"  {payment['status']}"))
+    output.print_table(("", ""), header(payment))
+    console.print()
     output.print_table(("at", "kind", "what happened"), (line(entry) for entry in entries))
+
+
+def header(payment: dict[str, Any]) -> list[tuple[str, str]]:
+    """Name and value of what is known of the payment itself; what it lacks is left out."""
+    currency = payment["currency"]
+    rows = [
+        ("reference", payment["reference"]),
+        ("description", payment["description"]),
+        ("created", payment["created_at"]),
+        ("expires", payment["expires_at"]),
+        ("mode", payment["mode"]),
+        ("provider", payment["provider"]),
+        ("account", payment["provider_account"]),
+        ("decline", told_decline(payment["decline"])),
+        ("amount", money(payment["amount"], currency)),
+    ]
+    rows += [(name, money(payment[f"amount_{name}"], currency)) for name in SUMS if payment[f"amount_{name}"]]
+    return [(name, value) for name, value in rows if value]
+
+
+def money(amount: int, currency: str) -> str:
+    """As people write it and as the API has it: 50.00 USD (5000)."""
+    # The locale is fixed, so that two operators read the same. Rounding to the digits Babel knows is off: ISO 4217,
+    # which we keep to, gives some currencies others.
+    major = Money(amount, currency).major
+    text = format_currency(major, currency, format="#,##0.00 ¤¤", locale="en", decimal_quantization=False)
+    return f"{text} ({amount})"
+
+
+def told_decline(decline: dict[str, Any] | None) -> str:
+    if not decline:
+        return ""
+    codes = [decline.get(name) for name in ("code", "category", "provider_code")]
+    return f"{decline.get('message') or ''} ({', '.join(code for code in codes if code)})".strip()
 
 
 def line(entry: dict[str, Any]) -> tuple[str, str, Text]:

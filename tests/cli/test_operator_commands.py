@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from cli.checks import providers
+from cli.checks.finding import Situation
 from cli.placement import place
+from cli.target import find
+from core.domain.identifiers import new_id, parse_id
+from core.persistence.tables import provider_accounts
 from tests.cli.running import Up
 
 
@@ -96,6 +102,34 @@ def test_account_again_is_updated(up: Up, merchant: str) -> None:
     assert "Renamed" in up.command("accounts", "list").stdout
 
 
+def test_doctor_warns_of_private_targets_beside_a_live_account(up: Up, merchant: str) -> None:
+    data = up.cwd / "data"
+    row = {
+        "id": new_id(),
+        "merchant_id": parse_id("merchant", merchant),
+        "mode": "live",
+        "provider": "stripe",
+        "name": "Live",
+        "identity": "acct_live",
+        "status": "enabled",
+        "priority": 100,
+        "credentials_sealed": b"sealed",
+        "webhook_secrets_sealed": b"sealed",
+        "settings": {},
+    }
+    engine = sa.create_engine(up.details["migration_database_url"].replace("://", "+psycopg2://", 1))
+    with engine.begin() as connection:
+        connection.execute(provider_accounts.insert().values(row))
+    try:
+        # The first finding alone: the next ones would knock at the provider's own address.
+        found = next(providers.check(Situation(data, {}, find(data, {}, keep=False))))
+        assert (found.subject, found.verdict) == ("Webhook targets", "warning")
+    finally:
+        with engine.begin() as connection:
+            connection.execute(provider_accounts.delete().where(provider_accounts.c.id == row["id"]))
+        engine.dispose()
+
+
 @pytest.mark.parametrize("text", ["", "sk_test_x", '["sk_test_x"]', '{"password": "sk_test_x"}', "{}"])
 def test_unreadable_secrets_are_refused_without_showing_them(up: Up, merchant: str, text: str) -> None:
     options = ("--provider", "stripe", "--mode", "test", "--name", "x", "--merchant", merchant, "--stdin")
@@ -111,8 +145,26 @@ def test_timeline_of_a_payment(up: Up) -> None:
     assert done.returncode == 0, done.stderr
     assert payment["id"] in done.stdout
     assert "Sent a charge of 50.00 USD to stripe" in done.stdout
+    assert "50.00 USD (5000)" in done.stdout
+    assert payment["created_at"] in done.stdout
     kinds = [entry["kind"] for entry in answer(up, "payments", "show", payment["id"])["timeline"]]
     assert kinds[0] == "request.accepted"
+
+
+def test_declined_payment_says_whose_it_is_and_why_it_failed(up: Up) -> None:
+    body = {
+        "amount": 1234567,
+        "currency": "JPY",
+        "reference": "[order] 7",
+        "payment_method": {"type": "token", "token": "pm_card_chargeDeclinedInsufficientFunds"},
+    }
+    _, made = up.call("POST", "/v1/payments", body, Idempotency_Key="declined", Prefer="wait=30")
+    payment = made["payment"]
+    assert payment["status"] == "failed"
+    shown = up.command("payments", "show", payment["id"]).stdout
+    assert "[order] 7" in shown
+    assert "1,234,567 JPY (1234567)" in shown
+    assert payment["decline"]["code"] in shown.split("what happened")[0]
 
 
 @pytest.mark.parametrize("name", ["pay_", "nonsense", "pay_00000000000000000000000000"])
