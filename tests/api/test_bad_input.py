@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
 import secrets
+import sys
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from api.card_numbers import holds_card_number
+from core.domain.identifiers import public_id
 from tests.api.support import Merchant, code, fields, payment
 
 Count = Callable[..., dict[str, int]]
@@ -178,6 +183,21 @@ CARDS: list[tuple[str, dict[str, Any]]] = [
     ("dashed", {"description": "4242-4242-4242-4242"}),
     ("inside a sentence", {"description": f"my card is {CARD}, thanks"}),
     ("full-width digits", {"description": "".join(chr(0xFF10 + int(digit)) for digit in CARD)}),
+    ("dotted", {"description": "4242.4242.4242.4242"}),
+    ("underscores", {"description": "4242_4242_4242_4242"}),
+    ("slashes", {"description": "4242/4242/4242/4242"}),
+    ("commas", {"description": "4242, 4242, 4242, 4242"}),
+    ("colons", {"description": "4242:4242:4242:4242"}),
+    ("brackets", {"customer": {"phone": "4242(4242)4242-4242"}}),
+    ("mixed separators in a sentence", {"description": "pay 12 with 4242-4242 4242.4242 please"}),
+    ("digit by digit", {"description": " ".join(CARD)}),
+    ("zero-width characters", {"description": "4242\u200b4242\u200d4242\ufeff4242"}),
+    ("Arabic digits", {"description": "".join(chr(0x0660 + int(digit)) for digit in CARD)}),
+    ("mathematical digits", {"description": "".join(chr(0x1D7D8 + int(digit)) for digit in CARD)}),
+    ("letters glued on", {"reference": f"x{CARD}y"}),
+    ("plus and 16 digits", {"reference": "+4111 1111 1111 1111"}),
+    ("phone of 16 digits", {"customer": {"phone": f"+{CARD}"}}),
+    ("escaped spaces", {"return_url": "https://shop.example/?pan=4242%204242%204242%204242"}),
     ("metadata value", {"metadata": {"note": CARD}}),
     ("metadata name", {"metadata": {CARD: "x"}}),
     ("token", {"payment_method": {"type": "token", "token": CARD}}),
@@ -216,10 +236,53 @@ def test_card_numbers_are_refused_outside_the_body(merchant: Merchant) -> None:
 
 @pytest.mark.parametrize(
     "harmless",
-    ["4242424242424241", "1234567890123", "20261123140500", "order-4242-4242", "+4242424242424242", "0" * 16],
+    [
+        "4242424242424241",
+        "1234567890123",
+        "20261123140500",
+        "order-4242-4242",
+        "0" * 16,
+        "+378282246310005",
+        "+49 151 12345678",
+        "42424242-4242-4242-8242-424242424242",
+        "30.04.2026 - 07.05.2026",
+    ],
 )
 def test_other_long_numbers_pass(merchant: Merchant, harmless: str) -> None:
     assert merchant.pay(reference=harmless).status_code == 202
+
+
+def test_ids_and_tokens_pass() -> None:
+    """Drawn with a seed: of some thousands of each kind none, or one by chance, has the digits of a card."""
+    draw = random.Random(2)
+    ids = [public_id("payment", UUID(int=draw.getrandbits(127))) for _ in range(5000)]
+    assert not any(holds_card_number(name) for name in ids)
+    assert not any(holds_card_number(str(UUID(int=draw.getrandbits(128), version=4))) for _ in range(5000))
+    assert sum(holds_card_number(draw.randbytes(16).hex()) for _ in range(5000)) <= 5
+    digits = "4242424242424242"
+    assert holds_card_number(f"pay_01k{digits}abc")
+    assert not holds_card_number(f"pay_01k{digits[:-1]}1abc")
+
+
+@pytest.mark.parametrize("part", ["4 ", "+4242424242422 ", "%34", "\u0664 ", "4"])
+def test_long_texts_are_searched_in_linear_time(part: str) -> None:
+    """Counted, not timed: twice the text is about twice the steps."""
+
+    def steps(text: str) -> int:
+        taken = 0
+
+        def count(frame: object, event: str, argument: object) -> None:
+            nonlocal taken
+            taken += 1
+
+        sys.setprofile(count)
+        try:
+            holds_card_number(text)
+        finally:
+            sys.setprofile(None)
+        return taken
+
+    assert steps(part * 2000) <= 2.2 * steps(part * 1000) + 100
 
 
 KEYS: list[tuple[str, str | None, str]] = [
