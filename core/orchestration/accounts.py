@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -16,11 +17,15 @@ from core.domain.errors import RequestRefused
 from core.domain.identifiers import new_id, public_id
 from core.orchestration import provider_manager
 from core.orchestration.context import Core
-from core.persistence.database import Scope
+from core.persistence.database import Scope, present
 from core.persistence.tables import merchants, provider_accounts
-from core.persistence.vault import Place
+from core.persistence.vault import DataKey, Place
 from core.providers import registry
 from core.providers.base import Account, AccountIdentity, CallLimits, IdentityUnknown
+
+
+#: Seconds a replaced webhook secret verifies on: Paystack signs with the key itself and repeats an event for 72 h.
+ROTATION_OVERLAP = 72 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,8 @@ def _store(
             Place("provider_accounts", "credentials_sealed", account_id), dict(account.credentials)
         ),
         "webhook_secrets_sealed": key.seal_json(
-            Place("provider_accounts", "webhook_secrets_sealed", account_id), list(account.webhook_secrets)
+            Place("provider_accounts", "webhook_secrets_sealed", account_id),
+            _secrets(connection, key, account_id, account.webhook_secrets),
         ),
         "updated_at": sa.func.app_now(),
     }
@@ -135,6 +141,22 @@ def _store(
     status = provider_accounts.c.status
     changing["status"] = sa.case((status == "suspended", "enabled"), else_=status)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changing))
+
+
+def _secrets(connection: Connection, key: DataKey, account_id: UUID, new: Sequence[str]) -> list[dict[str, str | None]]:
+    """The new webhook secrets for good, and for a while those they replace: events signed before are on their way."""
+    kept: list[dict[str, str | None]] = [{"secret": secret, "until": None} for secret in new]
+    query = sa.select(provider_accounts.c.webhook_secrets_sealed).where(provider_accounts.c.id == account_id)
+    sealed = connection.execute(query).scalar()
+    if sealed is None:
+        return kept
+    now = present(connection)
+    ends = (now + timedelta(seconds=ROTATION_OVERLAP)).isoformat()
+    for old in key.open_json(Place("provider_accounts", "webhook_secrets_sealed", account_id), sealed):
+        still = old["until"] is None or datetime.fromisoformat(old["until"]) > now
+        if still and old["secret"] not in new:
+            kept.append({"secret": old["secret"], "until": old["until"] or ends})
+    return kept
 
 
 def list_accounts(core: Core, scope: Scope) -> list[dict[str, Any]]:

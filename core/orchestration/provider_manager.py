@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from core.audit import log
 from core.domain.identifiers import public_id
 from core.orchestration import pacing
 from core.orchestration.context import Cause, Core
-from core.persistence.database import Scope
+from core.persistence.database import Scope, present
 from core.persistence.queries.findings import open_finding
 from core.persistence.tables import provider_accounts
 from core.persistence.vault import Place
@@ -81,10 +81,11 @@ def open_account(core: Core, connection: Connection, scope: Scope, account_id: U
         credentials=key.open_json(
             Place("provider_accounts", "credentials_sealed", account_id), row["credentials_sealed"]
         ),
-        webhook_secrets=tuple(
+        webhook_secrets=valid_secrets(
             key.open_json(
                 Place("provider_accounts", "webhook_secrets_sealed", account_id), row["webhook_secrets_sealed"]
-            )
+            ),
+            present(connection),
         ),
         api_base=row["api_base"],
     )
@@ -93,6 +94,13 @@ def open_account(core: Core, connection: Connection, scope: Scope, account_id: U
     opened = OpenedAccount(account_id, row["provider"], client, row["settings"], row["updated_at"])
     _cache.put(core, opened)
     return opened
+
+
+def valid_secrets(kept: Sequence[Mapping[str, str | None]], now: datetime) -> tuple[str, ...]:
+    """Webhook secrets that still verify: the newest for good, replaced ones until their time is over."""
+    return tuple(
+        str(one["secret"]) for one in kept if one["until"] is None or datetime.fromisoformat(one["until"]) > now
+    )
 
 
 def forget(core: Core, account_id: UUID) -> None:

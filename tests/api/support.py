@@ -100,7 +100,9 @@ def add_account(owner: Core, scope: Scope, provider: str, identity: str = "acct_
                 status="enabled",
                 priority=100,
                 credentials_sealed=sealed("credentials_sealed", {"secret_key": PAYSTACK_SECRET}),
-                webhook_secrets_sealed=sealed("webhook_secrets_sealed", own_secrets),
+                webhook_secrets_sealed=sealed(
+                    "webhook_secrets_sealed", [{"secret": one, "until": None} for one in own_secrets]
+                ),
                 settings={},
             )
         )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import secrets
+import time
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
+import requests
 
 from core.domain.errors import RequestRefused
 from core.domain.identifiers import public_id
@@ -151,7 +156,8 @@ class TestSealing:
                 for column in ("credentials_sealed", "webhook_secrets_sealed")
             }
         assert opened["credentials_sealed"] == account.credentials
-        assert opened["webhook_secrets_sealed"] == account.webhook_secrets
+        kept = [{"secret": one, "until": None} for one in account.webhook_secrets]
+        assert opened["webhook_secrets_sealed"] == kept
 
     def test_lists_show_no_secret(self, world: World, scope: Scope) -> None:
         account = new_account(world)
@@ -168,6 +174,33 @@ class TestSealing:
         found = accounts.list_accounts(world.admin, world.scope)
         assert {one["provider"] for one in found} == {"stripe", "paystack"}
         assert accounts.list_accounts(world.admin, Scope(scope.merchant_id, "live")) == []
+
+
+class TestRotation:
+    """Events that were signed with the secret that was replaced are still on their way."""
+
+    def _told(self, world: World, account_id: UUID, secret: str) -> int:
+        body = json.dumps({"id": f"evt_{secrets.token_hex(8)}", "object": "event", "type": "balance.available"})
+        stamp = int(time.time())
+        signature = hmac.new(secret.encode(), f"{stamp}.{body}".encode(), hashlib.sha256).hexdigest()
+        address = f"{world.url}/webhooks/stripe/{public_id('provider_account', account_id)}"
+        headers = {"Stripe-Signature": f"t={stamp},v1={signature}", "Content-Type": "application/json"}
+        return requests.post(address, data=body, headers=headers, timeout=10).status_code
+
+    def test_a_replaced_webhook_secret_verifies_for_three_days_more(self, world: World, scope: Scope) -> None:
+        account = replace(new_account(world), webhook_secrets=["whsec_old"])
+        account_id = save(world, scope, account)
+        assert save(world, scope, replace(account, webhook_secrets=["whsec_new"])) == account_id
+        provider_manager.forget(world.api, account_id)
+        assert [self._told(world, account_id, one) for one in ("whsec_new", "whsec_old", "whsec_other")] == [
+            200,
+            200,
+            401,
+        ]
+
+        world.advance(accounts.ROTATION_OVERLAP + 60)
+        provider_manager.forget(world.api, account_id)
+        assert [self._told(world, account_id, one) for one in ("whsec_new", "whsec_old")] == [200, 401]
 
 
 class TestSuspended:

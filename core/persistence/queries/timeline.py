@@ -25,7 +25,10 @@ from core.persistence.tables import (
 MOST = 1000
 
 _COLUMNS: Mapping[str, tuple[sa.Table, Sequence[str]]] = {
-    "jobs": (jobs, "id kind lane status target_id endpoint_id attempts error run_after created_at started_at finished_at".split()),
+    "jobs": (
+        jobs,
+        "id kind lane status target_id endpoint_id attempts error run_after created_at started_at finished_at".split(),
+    ),
     "transactions": (
         transactions,
         (
