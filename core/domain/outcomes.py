@@ -133,7 +133,7 @@ class NotExecuted:
     detail: str
     retry_after: float | None = None
     provider_code: str | None = None
-    param: str | None = None
+    param: str | None = None  # the field of the request that is to blame, in our API's words
     raw: Mapping[str, Any] | None = None
 
 

@@ -1,4 +1,4 @@
-"""Rows as the public API shows them; events carry the same bodies."""
+"""Rows as the public API shows them; events carry the same bodies, payments without their `next_action`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _id(kind: str, value: Any) -> str | None:
 
 
 def payment(row: Mapping[Any, Any], next_action: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """`next_action` is handed in opened; events leave it out, since it may hold a client secret."""
+    """`next_action` is handed in opened."""
     return {
         "id": public_id("payment", row["id"]),
         "mode": row["mode"],
@@ -48,6 +48,11 @@ def payment(row: Mapping[Any, Any], next_action: Mapping[str, Any] | None = None
         "created_at": timestamp(row["created_at"]),
         "updated_at": timestamp(row["updated_at"]),
     }
+
+
+def event_payment(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Without the key `next_action`: it may hold a client secret, and null would say that there is nothing to do."""
+    return {name: value for name, value in payment(row).items() if name != "next_action"}
 
 
 def refund(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from core.persistence.vault import DataKey, Place
 from core.providers import registry
 from core.providers.base import Account, AccountIdentity, CallLimits, IdentityUnknown
 
-
 #: Seconds a replaced webhook secret verifies on: Paystack signs with the key itself and repeats an event for 72 h.
 ROTATION_OVERLAP = 72 * 3600.0
 

@@ -11,7 +11,7 @@ from core.domain.errors import CapabilityUnsupported, FieldError, RequestRefused
 from core.domain.statuses import CHARGE_KINDS, OPEN_TRANSACTION
 from core.orchestration import jobs
 from core.persistence.queries import payments as rows
-from core.providers.base import Capabilities
+from core.providers.base import Capabilities, step_of
 from core.providers.registry import PROVIDERS
 
 Row = Mapping[Any, Any]
@@ -44,6 +44,7 @@ def capture(connection: Connection, payment: Row, amount: int | None) -> int:
         raise RequestRefused("more than is authorized", code="amount_too_large", errors=[FieldError("amount", message)])
     if chosen < payment["amount_authorized"] and not _capabilities(payment).partial_capture:
         raise CapabilityUnsupported(f"{payment['provider']} captures the whole amount or nothing")
+    _check_step(payment, chosen)
     return int(chosen)
 
 
@@ -85,6 +86,7 @@ def refund(connection: Connection, payment: Row, amount: int | None) -> int:
             "an earlier operation on this payment is in review; ask again when it is decided", code="outcome_unknown"
         )
     _check_refund_capability(payment, chosen, base, alive)
+    _check_step(payment, chosen)
     return int(chosen)
 
 
@@ -96,6 +98,13 @@ def _check_refund_capability(payment: Row, chosen: int, base: int, alive: int) -
         raise CapabilityUnsupported(f"{payment['provider']} refunds the whole amount or nothing")
     if alive and not can.multiple_refunds:
         raise CapabilityUnsupported(f"{payment['provider']} refunds a payment once")
+
+
+def _check_step(payment: Row, amount: int) -> None:
+    step = step_of(_capabilities(payment), payment["currency"])
+    if amount % step:
+        message = f"{payment['provider']} takes {payment['currency']} in steps of {step} (minor units)"
+        raise CapabilityUnsupported("the provider cannot say this amount", errors=[FieldError("amount", message)])
 
 
 def _capabilities(payment: Row) -> Capabilities:

@@ -102,6 +102,8 @@ def decline_of(outcome: Outcome) -> Decline | None:
         return outcome.decline
     if isinstance(outcome, NotExecuted):
         code, category, message = NOT_EXECUTED_DECLINES[outcome.reason]
+        if outcome.reason is NotExecutedReason.INVALID_REQUEST and outcome.param is not None:
+            message = f"The provider refused {outcome.param} as invalid."
         return Decline(code, category, message, outcome.provider_code)
     return None
 

@@ -52,6 +52,28 @@ def test_yen_has_no_minor_unit(world: World) -> None:
     assert world.charges("stripe", payment["id"])[0]["amount"] == 1200
 
 
+def test_amounts_the_provider_cannot_say_are_refused_before_anything_is_stored(world: World) -> None:
+    """Stripe takes three-decimal currencies in tens only."""
+    before = world.count()
+    answer = world.post("/v1/payments", world.payment_body(amount=1001, currency="KWD"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "capability_unsupported")
+    assert world.count() == before
+
+    payment = world.pay(amount=2000, currency="KWD", capture="manual")
+    path = f"/v1/payments/{payment['id']}"
+    assert world.post(f"{path}/capture", {"amount": 1001}).status_code == 422
+    assert world.post(f"{path}/capture", {"amount": 1500}).status_code == 202
+    world.settle()
+    assert world.post(f"{path}/refunds", {"amount": 1}).status_code == 422
+    assert world.post(f"{path}/refunds").status_code == 202
+
+
+def test_a_mistyped_token_is_named(world: World) -> None:
+    payment = world.pay(payment_method={"type": "token", "token": "pm_card_visaa"})
+    assert payment["status"] == "failed"
+    assert payment["decline"]["message"] == "The provider refused payment_method.token as invalid."
+
+
 def test_authorize_capture_a_part_refund_a_part(world: World) -> None:
     payment = world.pay(capture="manual")
     assert (payment["status"], payment["amount_authorized"], payment["amount_captured"]) == ("authorized", 5000, 0)
