@@ -36,6 +36,8 @@ Announcer = Callable[[Core, Connection, Job, Row], Step | None]
 _MAX_STEPS = 4
 #: Pauses before an outcome that could not be committed is committed again; then it is left to the lease.
 _COMMIT_PAUSES = (0.2, 1.0)
+#: Postgres away, locked or out of connections. Any other refusal of a statement is a fault of ours, and counted.
+_TROUBLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 #: Seconds until a job that met trouble with Postgres is due again.
 _AFTER_TROUBLE = 2.0
 
@@ -70,7 +72,7 @@ def run(core: Core, job: Job) -> None:
             OTHER[job.kind](core, job)
     except LeaseLost:
         log.warning("lease_lost")
-    except sa.exc.SQLAlchemyError as error:
+    except _TROUBLE as error:
         log.warning("database_trouble", error_type=type(error).__name__)
         _try_again(core, job)
     except Exception as error:  # a fault in one job must not end the worker's thread
@@ -103,12 +105,13 @@ def _leave_to_the_waiting_one(core: Core, job: Job) -> None:
 
 def _put_back(core: Core, job: Job, name: str) -> None:
     """A job that crashes its handler is tried again a few times, then a person looks at it."""
-    error = {"code": "internal_error", "message": f"the worker failed with {name}"}
+    message = f"the worker failed with {name}"
     try:
         with core.transaction(job.scope) as connection:
             if job.attempts >= core.settings.max_job_attempts:
-                jobs.review(connection, job, error["code"], error["message"])
+                jobs.review(connection, job, "internal_error", message)
             else:
+                error = {"code": "internal_error", "message": message}
                 jobs.requeue(connection, job, min(5.0 * job.attempts, 300.0), error)
     except sa.exc.IntegrityError:
         _leave_to_the_waiting_one(core, job)
@@ -183,7 +186,7 @@ def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
         try:
             with core.transaction(job.scope) as connection:
                 return settle.settle(core, connection, job, step, result)
-        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError):
+        except _TROUBLE:
             if pause is None:
                 raise
             time.sleep(pause)

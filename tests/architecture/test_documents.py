@@ -246,6 +246,8 @@ def _finding_kinds() -> set[str]:
                     kinds.add(_constant(kind))
                 case ast.Call(func=ast.Name(id="_review"), args=[_, _, _, kind, *_]):
                     kinds.add(_constant(kind))
+                case ast.Call(func=ast.Name(id="review") | ast.Attribute(attr="review"), args=[_, _, kind, _]):
+                    kinds.add(_constant(kind))
                 case ast.Assign(targets=[ast.Attribute(attr="finding")], value=ast.Tuple(elts=[kind, *_])):
                     kinds.add(_constant(kind))
     return {kind for kind in kinds if kind is not None}
@@ -256,8 +258,11 @@ def _review_reasons() -> set[str]:
     reasons: set[str | None] = set()
     for tree in _trees():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_review":
-                reasons.add(_constant(node.args[3]))
+            match node:
+                case ast.Call(func=ast.Name(id="_review"), args=[_, _, _, kind, *_]):
+                    reasons.add(_constant(kind))
+                case ast.Call(func=ast.Name(id="review") | ast.Attribute(attr="review"), args=[_, _, kind, _]):
+                    reasons.add(_constant(kind))
             if isinstance(node, ast.FunctionDef) and any(_ends_in_review(part) for part in ast.walk(node)):
                 dicts = [part for part in ast.walk(node) if isinstance(part, ast.Dict)]
                 pairs = [pair for one in dicts for pair in zip(one.keys, one.values, strict=True)]
