@@ -72,7 +72,7 @@ def worker(context: Context, number: int, database_url: str) -> Spec:
     return Spec(
         name=name,
         group="workers",
-        argv=python("celery", "-A", "workers.celery_app:app", "worker", *options),
+        argv=python("celery", "-q", "-A", "workers.celery_app:app", "worker", *options),
         env={**context.env, "DATABASE_URL": database_url, "TOLLGATE_READY_FILE": str(ready_file)},
         cwd=ROOT,
         log=context.log(name),
@@ -89,7 +89,7 @@ def beat(context: Context, database_url: str) -> Spec:
     options = ["--schedule", schedule, "--pidfile", "", "--loglevel", "WARNING"]
     return Spec(
         name="beat",
-        argv=python("celery", "-A", "workers.celery_app:app", "beat", *options),
+        argv=python("celery", "-q", "-A", "workers.celery_app:app", "beat", *options),
         env={**context.env, "DATABASE_URL": database_url},
         cwd=ROOT,
         log=context.log("beat"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -66,6 +67,11 @@ def test_no_secret_in_any_argument_list_or_environment_of_the_sandbox(up: Up) ->
     assert not [secret for secret in secrets if secret in arguments]
     sandbox = psutil.Process(up.children()["sandbox-stripe"]).environ()
     assert not [secret for secret in secrets if secret in " ".join(sandbox.values())]
+
+
+@pytest.mark.parametrize("name", ["worker-1", "beat"])
+def test_no_banner_stands_among_the_lines_of_a_log(up: Up, name: str) -> None:
+    assert f"v{metadata.version('celery')}" not in (up.cwd / "data" / "logs" / f"{name}.log").read_text()
 
 
 def test_second_up_says_who_runs_and_exits(up: Up) -> None:
