@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from flask import Response, request
 
+from api import log_ids
 from api.errors import to_json
 from api.policy import current_policy
 from api.state import caller, gate
 from api.waiting import preferred_wait
-from core.domain.identifiers import InvalidIdentifier, parse_id
+from core.domain.identifiers import InvalidIdentifier, parse_id, public_id
 from core.orchestration import reading
 from core.orchestration.idempotency import Accepted
 
@@ -21,19 +23,30 @@ def ok(body: Any, status: int = 200) -> Response:
 
 
 def row_id(kind: str, text: str) -> UUID:
-    """Raises NotFoundError: a malformed id and one of another kind are as unknown as any."""
+    """Of what the request is about; it goes on the log line.
+
+    Raises NotFoundError: a malformed id and one of another kind are as unknown as any.
+    """
+    found = _parsed(kind, text)
+    log_ids.note(kind, text)
+    return found
+
+
+def optional_id(kind: str, text: str | None) -> UUID | None:
+    """Of a filter or a place in a list. Raises NotFoundError."""
+    return None if text is None else _parsed(kind, text)
+
+
+def _parsed(kind: str, text: str) -> UUID:
     try:
         return parse_id(kind, text)
     except InvalidIdentifier:
         raise reading.missing(kind) from None
 
 
-def optional_id(kind: str, text: str | None) -> UUID | None:
-    return None if text is None else row_id(kind, text)
-
-
 def accepted(found: Accepted) -> Response:
     """202 with the job, or with `Prefer: wait=N` 200 with how it ended."""
+    _note(found)
     policy = current_policy()
     asked = request.headers.get("Prefer") if policy is not None and policy.waits else None
     seconds = preferred_wait(asked, gate().core.settings.max_wait)
@@ -46,6 +59,20 @@ def accepted(found: Accepted) -> Response:
     if found.replayed:
         answer.headers["Idempotent-Replayed"] = "true"
     return answer
+
+
+def _note(found: Accepted) -> None:
+    for kind, row in (("job", found.job_id), ("payment", found.payment_id)):
+        log_ids.note(kind, None if row is None else public_id(kind, row))
+    refund = found.body.get("refund")
+    if refund is not None:
+        log_ids.note("refund", refund["id"])
+
+
+def about_payment(body: Mapping[str, Any]) -> Response:
+    """200 with a refund, job or event, whose payment goes on the log line."""
+    log_ids.note("payment", body["payment"])
+    return ok(body)
 
 
 def _waited(found: Accepted, job_id: UUID, seconds: int) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from api.answers import accepted, ok, optional_id, row_id
+from api.answers import about_payment, accepted, ok, optional_id, row_id
 from api.idempotency_key import current_key
 from api.policy import Policy
 from api.routing import room, route
@@ -37,7 +37,7 @@ def list_events(query: EventsQuery) -> Response:
 @route(events, "get", "/v1/events/<id>", _READ, {200: EventWithDeliveries})
 def get_event(path: PathId, query: NoQuery) -> Response:
     """Read an event and every attempt to deliver it"""
-    return ok(merchant_events.get_event(gate().core, caller().scope, row_id("event", path.id)))
+    return about_payment(merchant_events.get_event(gate().core, caller().scope, row_id("event", path.id)))
 
 
 @route(events, "post", "/v1/events/<id>/redeliver", _REDELIVER, {202: Redelivery})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from api.answers import ok, row_id
+from api.answers import about_payment, row_id
 from api.policy import Policy
 from api.routing import room, route
 from api.schemas.jobs import JobWithResult
@@ -27,4 +27,4 @@ def get_job(path: PathId, query: JobQuery) -> Response:
     core, scope = gate().core, caller().scope
     if query.wait:
         gate().waiting.wait(core, scope, job_id, min(query.wait, core.settings.max_wait))
-    return ok(reading.get_job(core, scope, job_id))
+    return about_payment(reading.get_job(core, scope, job_id))

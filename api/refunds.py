@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from api.answers import accepted, ok, optional_id, row_id
+from api.answers import about_payment, accepted, ok, optional_id, row_id
 from api.idempotency_key import current_key
 from api.policy import Policy
 from api.routing import room, route
@@ -70,4 +70,4 @@ def list_refunds(query: RefundsQuery) -> Response:
 @route(refunds, "get", "/v1/refunds/<id>", _READ_ONE, {200: Refund})
 def get_refund(path: PathId, query: NoQuery) -> Response:
     """Read a refund"""
-    return ok(reading.get_refund(gate().core, caller().scope, row_id("refund", path.id)))
+    return about_payment(reading.get_refund(gate().core, caller().scope, row_id("refund", path.id)))

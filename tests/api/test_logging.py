@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
+from tests.api.support import Merchant
+
 
 def lines(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capfd.readouterr().err.splitlines()]
@@ -40,3 +42,30 @@ def test_other_packages_are_heard_from_warning_on(capfd: pytest.CaptureFixture[s
     logging.getLogger("elsewhere").warning("trouble %s", "here")
     (line,) = lines(capfd)
     assert (line["event"], line["level"]) == ("trouble here", "warning")
+
+
+def test_requests_are_found_by_their_payment_and_job(merchant: Merchant, capfd: pytest.CaptureFixture[str]) -> None:
+    made = merchant.pay().json
+    payment_id, job_id = made["payment"]["id"], made["job"]["id"]
+    event_id = merchant.get("/v1/events").json["data"][0]["id"]
+    of_payment, of_both = {"payment_id": payment_id}, {"payment_id": payment_id, "job_id": job_id}
+    again = merchant.post(f"/v1/payments/{payment_id}/sync", key="again").json["job"]["id"]
+    capfd.readouterr()
+    asked = [
+        (merchant.get(f"/v1/payments/{payment_id}"), of_payment),
+        (merchant.get(f"/v1/payments/{payment_id}/timeline"), of_payment),
+        (merchant.get(f"/v1/payments/{payment_id}/refunds"), of_payment),
+        (merchant.get(f"/v1/jobs/{job_id}"), of_both),
+        (merchant.get(f"/v1/events/{event_id}"), {**of_payment, "event_id": event_id}),
+        (merchant.post(f"/v1/payments/{payment_id}/sync", key="again"), {**of_payment, "job_id": again}),
+        (merchant.post(f"/v1/payments/{payment_id}/capture"), of_payment),
+        (merchant.get(f"/v1/payments?after={payment_id}"), {}),
+        (merchant.get("/v1/payments/pay_1"), {}),
+    ]
+    found = [line for line in lines(capfd) if line["event"] == "request"]
+    names = ("payment_id", "job_id", "event_id")
+    assert [{name: line[name] for name in names if name in line} for line in found] == [ids for _, ids in asked]
+    made = merchant.pay().json
+    (line,) = lines(capfd)
+    assert (line["payment_id"], line["job_id"]) == (made["payment"]["id"], made["job"]["id"])
+    assert "dropped" not in line
