@@ -17,7 +17,9 @@ class Event(Shown):
     type: str = Field(examples=["payment.succeeded"])
     created_at: str
     sequence: int
-    data: dict[str, Any]
+    data: dict[str, Any] = Field(
+        description="As it was then; a payment without `next_action`, which GET /v1/payments/{id} shows."
+    )
     payment: str | None
 
 

@@ -12,9 +12,11 @@ from uuid import UUID
 import pytest
 
 from api.waiting import preferred_wait
+from core.domain import representations
 from core.domain.identifiers import parse_id
 from core.orchestration import jobs
 from core.orchestration.context import Core
+from core.persistence.tables import payments
 from tests.api.support import Merchant, Woken, code, payment
 from tests.support.waiting import wait_until
 
@@ -239,3 +241,15 @@ def test_timeline_tells_the_story_with_public_ids(merchant: Merchant, worker: Co
     text = str(story)
     assert str(merchant.scope.merchant_id) not in text
     assert "pm_card_visa" not in text
+
+
+def test_what_events_tell_of_a_payment_does_not_say_that_there_is_nothing_to_do(
+    merchant: Merchant, owner: Core
+) -> None:
+    shown = merchant.pay().json["payment"]
+    with owner.database.unscoped() as connection:
+        query = payments.select().where(payments.c.id == parse_id("payment", shown["id"]))
+        row = connection.execute(query).mappings().one()
+    told = representations.event_payment(row)
+    assert "next_action" not in told
+    assert {**told, "next_action": None} == shown
