@@ -68,6 +68,12 @@ class RateLimited(TollgateError):
         self.headers = headers
 
 
+class NoSuchReceiver(TollgateError):
+    """No provider account takes webhooks at this address."""
+
+    code = "not_found"
+
+
 class ForgedWebhook(TollgateError):
     code = "webhook_forged"
 
@@ -83,6 +89,7 @@ STATUS: Mapping[type[TollgateError], int] = {
     ForgedWebhook: 401,
     Forbidden: 403,
     core_errors.NotFoundError: 404,
+    NoSuchReceiver: 404,
     NotAllowed: 405,
     core_errors.StateConflict: 409,
     core_errors.IdempotencyInUse: 409,
@@ -153,14 +160,17 @@ def to_json(value: Any) -> str:
 def problem(
     status: int, code: str, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    """An RFC 9457 answer. `detail` and messages name fields and never repeat values."""
+    """An RFC 9457 answer. `detail` and messages name fields and never repeat values.
+
+    Several accounts may refuse for one reason, which is told once.
+    """
     body: dict[str, Any] = {
         "type": f"urn:tollgate:error:{code}",
         "title": CODES[code][1] if code in CODES else "The request was refused",
         "status": status,
         "detail": detail,
         "code": code,
-        "errors": [{"field": one.field, "message": one.message} for one in errors],
+        "errors": [{"field": one.field, "message": one.message} for one in dict.fromkeys(errors)],
         "request_id": g.get("request_id"),
     }
     answer = Response(to_json(body), status=status, mimetype="application/problem+json")

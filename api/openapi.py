@@ -109,24 +109,26 @@ _ERROR_HEADERS = {
 }
 
 
-def codes_of(policy: Policy, method: str) -> list[str]:
+def codes_of(policy: Policy) -> list[str]:
     """Every error code a route can answer with, from what it demands."""
     codes = list(policy.codes)
     if policy.door != "public":
-        codes += ["unauthorized", "scope_missing", "key_kind", "rate_limited", "unavailable", "card_number_refused"]
-        codes += ["validation_failed"]
-    if policy.body != "none":
-        codes += ["length_required", "body_too_large", "malformed_request"]
-    if policy.body in ("required", "optional"):
-        codes += ["malformed_json", "body_not_object", "duplicate_json_key", "json_too_deep", "unsupported_media_type"]
-    if policy.body == "none" and method == "post":
-        codes += ["length_required", "body_too_large", "malformed_json"]
+        codes += ["unauthorized", "scope_missing", "key_kind", "rate_limited", "unavailable"]
+    codes += ["length_required", "body_too_large", "malformed_request"]
     if policy.body == "raw":
         codes += ["unavailable"]
-    if policy.key == "required":
-        codes += ["idempotency_key_missing"]
-    if policy.key != "none":
-        codes += ["idempotency_key_invalid", "idempotency_key_in_use", "idempotency_key_reused"]
+    else:  # a body is read even where none is taken, to refuse what is in it
+        codes += ["malformed_json", "body_not_object", "duplicate_json_key", "json_too_deep"]
+        codes += ["card_number_refused", "validation_failed"]
+    if policy.body in ("required", "optional"):
+        codes += ["unsupported_media_type"]
+    if policy.key != "none":  # one that may be left out must still not be empty
+        codes += [
+            "idempotency_key_missing",
+            "idempotency_key_invalid",
+            "idempotency_key_in_use",
+            "idempotency_key_reused",
+        ]
     return sorted({*codes, "internal_error"})
 
 
@@ -134,7 +136,7 @@ def complete(app: OpenAPI) -> dict[str, Any]:
     """The document to serve. Call it once all routes are registered."""
     document: dict[str, Any] = app.api_doc
     for path, method, operation in _operations(document):
-        _correct(operation, _policy(app, path, method), method)
+        _correct(operation, _policy(app, path, method))
     document["components"]["schemas"] = {**_schemas(app), "Problem": _PROBLEM_SCHEMA}
     return document
 
@@ -167,7 +169,7 @@ def _policy(app: Flask, path: str, method: str) -> Policy:
     raise LookupError(f"no route for {method} {path}")
 
 
-def _correct(operation: dict[str, Any], policy: Policy, method: str) -> None:
+def _correct(operation: dict[str, Any], policy: Policy) -> None:
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
         parameter["schema"] = _parameter_schema(parameter["schema"])
@@ -184,7 +186,7 @@ def _correct(operation: dict[str, Any], policy: Policy, method: str) -> None:
         note = f"Needs the scope `{policy.scope}`."
         operation["description"] = f"{operation.get('description', '').replace('<br/>', ' ').strip()} {note}".strip()
         operation["x-scope"] = policy.scope
-    operation["responses"] = _successes(operation["responses"], policy) | _errors(policy, method)
+    operation["responses"] = _successes(operation["responses"], policy) | _errors(policy)
 
 
 def _parameter_schema(given: dict[str, Any]) -> dict[str, Any]:
@@ -210,9 +212,9 @@ def _successes(given: dict[str, Any], policy: Policy) -> dict[str, Any]:
     return found
 
 
-def _errors(policy: Policy, method: str) -> dict[str, Any]:
+def _errors(policy: Policy) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {}
-    for code in codes_of(policy, method):
+    for code in codes_of(policy):
         by_status.setdefault(CODES[code][0], []).append(code)
     found = {}
     for status, codes in sorted(by_status.items()):

@@ -5,14 +5,15 @@ from __future__ import annotations
 from flask import Response, request
 
 from api.answers import ok, row_id
-from api.errors import ForgedWebhook
+from api.errors import ForgedWebhook, NoSuchReceiver
 from api.guard import read_whole
 from api.policy import Policy
 from api.routing import room, route
 from api.schemas.webhooks import Received, WebhookPath
 from api.state import gate
-from core.domain.errors import Forged
+from core.domain.errors import Forged, NotFoundError
 from core.orchestration import inbox
+from core.providers.registry import PROVIDERS
 
 webhooks = room("webhooks", __name__, "What providers tell us.")
 
@@ -25,10 +26,14 @@ def receive(path: WebhookPath) -> Response:
 
     200 means stored, or stored before. Signed by the provider; no API key. Nothing of a forged one is kept but a count.
     """
-    account_id = row_id("provider_account", path.account_id)
     headers = {name.lower(): value for name, value in request.headers.items()}
     try:
+        if path.provider not in PROVIDERS:
+            raise NotFoundError("there is no such provider")
+        account_id = row_id("provider_account", path.account_id)
         inbox.receive(gate().core, path.provider, account_id, headers, read_whole())
     except Forged:
         raise ForgedWebhook("the signature does not verify") from None
+    except NotFoundError:
+        raise NoSuchReceiver("no provider account has this address; see `tollgate accounts list`") from None
     return ok({"received": True})

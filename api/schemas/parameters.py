@@ -45,7 +45,12 @@ def known_currency(value: str) -> str:
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Currency = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z]{3}$", description="ISO 4217, e.g. USD.", examples=["USD"]),
+    Field(
+        pattern=r"^[A-Za-z]{3}$",
+        description="ISO 4217, e.g. USD, in capitals or small letters.",
+        examples=["USD"],
+        json_schema_extra={"enum": [form for code in sorted(CURRENCIES) for form in (code, code.lower())]},
+    ),
     AfterValidator(known_currency),
 ]
 Short = Annotated[str, Field(min_length=1, max_length=200)]
@@ -58,7 +63,9 @@ def known_provider(value: str) -> str:
     return value
 
 
-KnownProvider = Annotated[str, Field(max_length=40), AfterValidator(known_provider)]
+KnownProvider = Annotated[
+    str, Field(max_length=40, json_schema_extra={"enum": [*sorted(PROVIDERS)]}), AfterValidator(known_provider)
+]
 
 
 class _Page(Parameters):

@@ -10,7 +10,7 @@ from api.schemas.base import Parameters, Shown
 
 
 class WebhookPath(Parameters):
-    provider: str = Field(max_length=40)
+    provider: str = Field(description="What is no provider is not found (404).")
     account_id: str = Field(description="`acc_…`, as `tollgate accounts list` shows it.")
 
 

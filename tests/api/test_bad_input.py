@@ -14,7 +14,8 @@ import pytest
 
 from api.card_numbers import holds_card_number
 from core.domain.identifiers import public_id
-from tests.api.support import Merchant, code, fields, payment
+from core.orchestration.context import Core
+from tests.api.support import Merchant, add_account, code, fields, payment
 
 Count = Callable[..., dict[str, int]]
 
@@ -152,6 +153,13 @@ def test_what_no_provider_can_do_is_refused_before_it_is_stored(
     assert code(answer) == (422, "capability_unsupported")
     assert field in fields(answer)
     assert count(merchant.scope) == EMPTY
+
+
+def test_a_reason_two_accounts_share_is_told_once(merchant: Merchant, owner: Core) -> None:
+    add_account(owner, merchant.scope, "stripe", "acct_second")
+    found = merchant.pay(amount=1).json["errors"]
+    assert found
+    assert len({(one["field"], one["message"]) for one in found}) == len(found)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_every_code_of_every_route_is_in_it(app: Flask, document: dict[str, Any]
         path = re.sub(r"<([^>]+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             answers = operations(document)[(path, method.lower())]["responses"]
-            for code in codes_of(policy, method.lower()):
+            for code in codes_of(policy):
                 status = str(CODES[code][0])
                 content = answers[status]["content"]
                 assert set(content) == {"application/problem+json"}, (rule.rule, status)
@@ -116,6 +116,45 @@ def test_problems_have_their_documented_shape(document: dict[str, Any], merchant
     ):
         schema = answers[str(answer.status_code)]["content"]["application/problem+json"]["schema"]
         resolve(document, schema).validate(answer.json)
+
+
+def test_refusals_before_a_route_runs_are_documented(document: dict[str, Any], merchant: Merchant) -> None:
+    endpoint = "/v1/webhook_endpoints/{id}"
+    ask, headers = merchant.client.open, merchant.headers()
+    chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    empty_key = {**headers, "Idempotency-Key": ""}
+    card = "4242424242424242"
+    for method, path, status, options in (
+        ("patch", endpoint, 400, {"headers": empty_key, "json": {}}),
+        ("delete", endpoint, 400, {"headers": empty_key}),
+        ("post", "/webhooks/{provider}/{account_id}", 404, {"data": b"{}"}),
+        ("get", "/v1/payments", 411, {"headers": headers, "environ_overrides": chunked}),
+        ("get", "/v1/payments", 413, {"headers": headers, "data": b" " * 2**20}),
+        ("get", "/v1/payments", 400, {"headers": headers, "data": b"["}),
+        ("get", "/v1/payments", 400, {"headers": headers, "data": b"[]"}),
+        ("get", "/v1/payments", 422, {"headers": headers, "data": b'{"a": 1}'}),
+        ("delete", endpoint, 413, {"headers": headers, "data": b" " * 2**20}),
+        ("get", "/healthz", 411, {"environ_overrides": chunked}),
+        ("get", "/healthz", 422, {"query_string": {"a": card}}),
+    ):
+        answer = ask(path.format(id="we_1", provider="p" * 41, account_id="x"), method=method, **options)
+        assert answer.status_code == status, (method, path, answer.json)
+        content = operations(document)[(path, method)]["responses"][str(status)]["content"]
+        resolve(document, content["application/problem+json"]["schema"]).validate(answer.json)
+
+
+def test_names_that_are_refused_are_refused_by_the_document(document: dict[str, Any], merchant: Merchant) -> None:
+    schema = resolve(document, document["components"]["schemas"]["CreatePaymentBody"])
+    for changes in ({"currency": "XXZ"}, {"provider": "acme"}):
+        assert merchant.pay(**changes).status_code == 422
+        assert not schema.is_valid(payment(**changes))
+    for changes in ({"currency": "usd"}, {"provider": "stripe"}):
+        assert merchant.pay(**changes).status_code == 202
+        assert schema.is_valid(payment(**changes))
+    parameters = operations(document)[("/v1/payments", "get")]["parameters"]
+    enums = {one["name"]: set(one["schema"].get("enum", ())) for one in parameters}
+    assert enums["provider"] == {"stripe", "paystack"}
+    assert {"USD", "usd"} <= enums["currency"]
 
 
 def test_bodies_that_are_taken_match_the_document(document: dict[str, Any], merchant: Merchant) -> None:

@@ -95,8 +95,12 @@ def test_unknown_accounts_are_404(merchant: Merchant, count: Callable[..., Any])
         f"/webhooks/acme/{stripe}",
         "/webhooks/stripe/acc_1",
         f"/webhooks/stripe/{merchant.accounts['stripe']}",
+        f"/webhooks/{'p' * 41}/{stripe}",
+        f"/webhooks/%00/{stripe}",
     ):
-        assert code(merchant.client.post(address, data=body, headers=headers)) == (404, "not_found")
+        answer = merchant.client.post(address, data=body, headers=headers)
+        assert code(answer) == (404, "not_found")
+        assert "API key" not in answer.json["detail"]
     assert count(merchant.scope)["inbox_events"] == 0
 
 
