@@ -22,10 +22,12 @@ from tests.api.support import Merchant, Woken, add_account, settings_for
 from tests.support.databases import Urls
 
 
-@pytest.fixture(scope="session", autouse=True)
-def logging() -> None:
-    """As in a process of ours: unconfigured, structlog draws every traceback with its locals, which takes seconds."""
+@pytest.fixture(scope="module", autouse=True)
+def logging() -> Iterator[None]:
+    """Requests are logged for these tests alone: other files' threads would write between the tests' dots."""
     configure_logging("INFO", "tests")
+    yield
+    configure_logging("ERROR", "tests")
 
 
 @pytest.fixture(scope="session")
