@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from collections import Counter
@@ -32,10 +31,6 @@ def post(world: World, path: str, body: Any, key: str, api_key: str | None = Non
     return requests.post(world.url + path, json=body, headers=headers, timeout=40)
 
 
-def canonical(answer: requests.Response) -> str:
-    return json.dumps(answer.json(), sort_keys=True)
-
-
 def work_together(world: World, workers: int = 4) -> None:
     """Several workers until nothing is left to do, also nothing that waits for a while."""
     waiting = "SELECT count(*) AS n FROM jobs WHERE status IN ('queued', 'running')"
@@ -52,7 +47,7 @@ class TestOneKey:
         key, body = uuid4().hex, world.payment_body(reference="once")
         answers = at_once([partial(post, world, "/v1/payments", body, key)] * 100)
         assert Counter(answer.status_code for answer in answers) == {202: 100}
-        assert len({canonical(answer) for answer in answers}) == 1
+        assert len({answer.text for answer in answers}) == 1
         assert len({answer.headers["Location"] for answer in answers}) == 1
         assert Counter(answer.headers.get("Idempotent-Replayed") for answer in answers) == {None: 1, "true": 99}
         assert world.one("SELECT count(*) AS n FROM payments WHERE reference = 'once'")["n"] == 1
@@ -72,7 +67,7 @@ class TestOneKey:
                 assert answer.status_code == 202
             else:
                 assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
-        assert len({canonical(answer) for answer in answers if answer.status_code == 202}) == 1
+        assert len({answer.text for answer in answers if answer.status_code == 202}) == 1
         work_together(world)
 
     def test_of_two_merchants_is_two_keys(self, world: World) -> None:
@@ -162,7 +157,7 @@ class TestWebhooks:
 
     @pytest.mark.parametrize("round_", range(3))
     def test_against_a_sync_and_the_look_up_of_a_lost_answer(self, world: World, round_: int) -> None:
-        with world.fault("stripe", operation="payment_intents.create", effect="timeout_after"):
+        with world.fault("stripe", operation="payment_intents.create", effect="reset_after"):
             payment = world.create()
             world.work()
         assert [row["status"] for row in world.transactions(payment["id"])] == ["unknown"]

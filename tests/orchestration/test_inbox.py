@@ -225,7 +225,7 @@ class TestEarly:
         assert world.one("SELECT status FROM jobs WHERE id = :id", id=job.id)["status"] == "succeeded"
 
     def test_one_about_an_object_no_answer_has_named_yet_waits_for_it(self, world: World) -> None:
-        with world.fault("stripe", operation="payment_intents.create", effect="timeout_after"):
+        with world.fault("stripe", operation="payment_intents.create", effect="reset_after"):
             payment = world.create()
             world.work()
         (paid,) = by_hand.stripe_events(world, payment["id"], "payment_intent.succeeded")

@@ -213,7 +213,7 @@ class TestOnTheRoad:
         assert len(world.charges("stripe", second["id"])) == 1
 
     def test_a_look_up_that_has_to_wait_says_nothing_about_the_charge(self, world: World) -> None:
-        with world.fault("stripe", operation="payment_intents.create", effect="timeout_after"):
+        with world.fault("stripe", operation="payment_intents.create", effect="reset_after"):
             payment = world.create()
             world.work(("payments",))
         (before,) = world.transactions(payment["id"])
