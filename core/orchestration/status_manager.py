@@ -51,7 +51,7 @@ def create_payment(connection: Connection, scope: Scope, values: Mapping[str, An
     """Store a payment with its first status, and the event that tells of it."""
     filled = {**values, **_NEW_PAYMENT, "created_at": present(connection), "updated_at": present(connection)}
     row = _create(connection, scope, "payment", filled, "processing", cause, values["id"])
-    _tell(connection, scope, "payment.processing", row["id"], 1, {"payment": representations.payment(row)})
+    _tell(connection, scope, "payment.processing", row["id"], 1, {"payment": representations.event_payment(row)})
     return row
 
 
@@ -232,7 +232,7 @@ def _change_payment(
         changes.update(_schedule(core, present(connection), status))
     changed = _change(connection, "payment", payment, status, changes, cause)
     if status is not None:
-        body = {"payment": representations.payment(changed)}
+        body = {"payment": representations.event_payment(changed)}
         _emit(connection, _scope(changed), f"payment.{status}", changed["id"], body)
     return changed
 
@@ -262,14 +262,14 @@ def _change_refund(
         values["provider_id"] = transaction["provider_id"]
     changed = _change(connection, "refund", refund, plan.refund_status, values, cause)
     if plan.refund_status is not None:
-        body = {"refund": representations.refund(changed), "payment": representations.payment(payment)}
+        body = {"refund": representations.refund(changed), "payment": representations.event_payment(payment)}
         _emit(connection, _scope(refund), f"refund.{plan.refund_status}", payment["id"], body)
 
 
 def _report(connection: Connection, payment: Row, transaction: Row, plan: settlement.Plan) -> None:
     scope = _scope(payment)
     if plan.surplus_received:
-        body = {"payment": representations.payment(payment)}
+        body = {"payment": representations.event_payment(payment)}
         _emit(connection, scope, "payment.surplus_received", payment["id"], body)
     if plan.finding is not None:
         kind, details = plan.finding
