@@ -139,7 +139,7 @@ class TestEvents:
     def test_hold_no_next_action(self, world: World) -> None:
         payment = waiting(world)
         assert payment["next_action"]["client_secret"]
-        assert [one["data"]["payment"]["next_action"] for one in events(world, payment)] == [None, None]
+        assert ["next_action" in one["data"]["payment"] for one in events(world, payment)] == [False, False]
 
     def test_go_to_who_asked_for_them_in_the_same_commit(self, world: World) -> None:
         def endpoint(kinds: list[str]) -> UUID:
