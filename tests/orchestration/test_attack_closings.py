@@ -78,6 +78,21 @@ class TestAfterADecline:
         assert "surplus_received" in by_hand.findings(world, payment)
 
     def test_a_closing_that_cannot_be_made_is_told_to_a_person(self, world: World) -> None:
+        payment = self._left_payable(world)
+        assert job_of(world, payment, "close_payment")["status"] == "needs_review"
+        assert by_hand.findings(world, payment) == ["still_payable"]
+
+    def test_the_person_who_asks_again_finds_the_money_that_came_meanwhile(self, world: World) -> None:
+        payment = self._left_payable(world)
+        assert pay_with_another_card(world, payment) == "succeeded"
+        with world.owner.begin() as connection:
+            again = "UPDATE jobs SET status = 'queued', run_after = app_now(), attempts = 0 WHERE id = %s"
+            connection.exec_driver_sql(again, (str(job_of(world, payment, "close_payment")["id"]),))
+        world.work(("payments",))
+        assert stored(world, payment)["amount_received"] == 5000
+        assert by_hand.findings(world, payment) == ["still_payable", "surplus_received"]
+
+    def _left_payable(self, world: World) -> Any:
         declined = {"type": "token", "token": "pm_card_visa_chargeDeclined"}
         refusing = {"effect": "status_before", "status": 429, "times": 1000}
         with world.fault("stripe", operation="payment_intents.cancel", **refusing):
@@ -90,8 +105,7 @@ class TestAfterADecline:
             for _ in range(10):
                 world.advance(4 * 3600)
                 world.work(("payments",))
-        assert job_of(world, payment, "close_payment")["status"] == "needs_review"
-        assert by_hand.findings(world, payment) == ["still_payable"]
+        return payment
 
     def test_a_capture_that_was_declined_is_closed_too(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """The hold is gone, and the intent waits for another card."""
