@@ -27,7 +27,6 @@ PAYMENT = _table(
 
 TRANSACTION = _table(
     {
-        # `succeeded` at once is money that we learn of without having sent for it (a surplus charge).
         None: "sent",
         "sent": "pending requires_action succeeded declined not_executed unknown canceled",
         "unknown": "pending requires_action succeeded declined not_executed canceled",
