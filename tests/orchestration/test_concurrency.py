@@ -44,7 +44,7 @@ def work_together(world: World, workers: int = 4) -> None:
 
 class TestOneKey:
     def test_a_hundred_times_at_once_is_one_payment_and_one_charge(self, world: World) -> None:
-        key, body = uuid4().hex, world.payment_body(reference="once")
+        key, body = str(uuid4()), world.payment_body(reference="once")
         answers = at_once([partial(post, world, "/v1/payments", body, key)] * 100)
         assert Counter(answer.status_code for answer in answers) == {202: 100}
         assert len({answer.text for answer in answers}) == 1
@@ -57,7 +57,7 @@ class TestOneKey:
         assert [one["status"] for one in world.charges("stripe", payment["id"])] == ["succeeded"]
 
     def test_with_two_bodies_at_once_one_body_wins(self, world: World) -> None:
-        key = uuid4().hex
+        key = str(uuid4())
         bodies = [world.payment_body(amount=5000), world.payment_body(amount=6000)] * 15
         answers = at_once([partial(post, world, "/v1/payments", body, key) for body in bodies])
         won = {answer.json()["payment"]["amount"] for answer in answers if answer.status_code == 202}
@@ -74,7 +74,7 @@ class TestOneKey:
         other = Scope(accounts.create_merchant(world.admin, "Other shop"), "test")
         world.add_account("stripe", other, name="stripe.other")
         api_keys = [world.test_key, world.make_key("test", merchant_id=other.merchant_id)]
-        key = uuid4().hex
+        key = str(uuid4())
         calls = [partial(post, world, "/v1/payments", world.payment_body(), key, api_key) for api_key in api_keys * 10]
         answers = at_once(calls)
         assert {answer.status_code for answer in answers} == {202}
@@ -92,7 +92,7 @@ def test_fifty_refunds_at_once_never_give_back_more_than_was_taken(world: World)
     asked = [dice.randint(50, 900) for _ in range(50)]
 
     def refund(amount: int) -> requests.Response:
-        key = uuid4().hex
+        key = str(uuid4())
         while True:
             answer = post(world, path, {"amount": amount}, key)
             if answer.status_code != 409 or answer.json()["code"] != "idempotency_key_in_use":
@@ -123,7 +123,7 @@ class TestClosing:
         payment = world.pay(capture="manual")
         path = f"/v1/payments/{payment['id']}"
         doors = [f"{path}/capture", f"{path}/cancel"][:: 1 if round_ % 2 else -1]
-        answers = at_once([partial(post, world, door, {}, uuid4().hex) for door in doors])
+        answers = at_once([partial(post, world, door, {}, str(uuid4())) for door in doors])
         assert sorted(answer.status_code for answer in answers) == [202, 409]
         winner = doors[[answer.status_code for answer in answers].index(202)]
         work_together(world)
@@ -134,7 +134,7 @@ class TestClosing:
     def test_ten_captures_at_once_are_one(self, world: World) -> None:
         payment = world.pay(capture="manual")
         door = f"/v1/payments/{payment['id']}/capture"
-        answers = at_once([partial(post, world, door, {"amount": 100 + n}, uuid4().hex) for n in range(10)])
+        answers = at_once([partial(post, world, door, {"amount": 100 + n}, str(uuid4())) for n in range(10)])
         assert Counter(answer.status_code for answer in answers) == {202: 1, 409: 9}
         work_together(world)
         charge = world.charges("stripe", payment["id"])[0]
@@ -163,7 +163,7 @@ class TestWebhooks:
         assert [row["status"] for row in world.transactions(payment["id"])] == ["unknown"]
         bodies = by_hand.stripe_events(world, payment["id"])
         world.advance(45)
-        sync = partial(post, world, f"/v1/payments/{payment['id']}/sync", {}, uuid4().hex)
+        sync = partial(post, world, f"/v1/payments/{payment['id']}/sync", {}, str(uuid4()))
         calls: list[Any] = [partial(by_hand.deliver, world, body) for body in bodies]
         at_once([*calls, sync, *[world.work] * 4])
         work_together(world)
@@ -229,7 +229,7 @@ def test_lists_show_every_payment_once_while_others_are_made(world: World) -> No
 
     def insert() -> None:
         while not stop.is_set():
-            post(world, "/v1/payments", world.payment_body(reference="pages"), uuid4().hex)
+            post(world, "/v1/payments", world.payment_body(reference="pages"), str(uuid4()))
 
     def read() -> list[str]:
         seen: list[str] = []
