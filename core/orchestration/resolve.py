@@ -11,9 +11,9 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from core.domain.outcomes import ActionRequired, Canceled, LookUp, NotExecuted, NotFound, Succeeded, Unknown
+from core.domain.outcomes import ActionRequired, Canceled, Declined, LookUp, NotExecuted, NotFound, Succeeded, Unknown
 from core.domain.statuses import OPEN_TRANSACTION
-from core.orchestration import jobs, pacing, provider_manager, requests, status_manager
+from core.orchestration import announce, jobs, pacing, provider_manager, requests, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.persistence.database import present
@@ -119,7 +119,10 @@ def _apply(core: Core, connection: Connection, job: Job, question: Question, res
     cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
     if not question.hold:
         if not _left_to_its_job(payment, transaction, result):
-            status_manager.apply(core, connection, payment, transaction, result, cause)
+            applied = status_manager.apply(core, connection, payment, transaction, result, cause)
+            if transaction["kind"] == "void" and isinstance(result, Declined):
+                # As after an answer: then something else happened to the money.
+                announce.doubt_start(connection, job.scope, applied.payment)
         rows.trust(connection, transaction["id"])
     elif not _asks_about_hold(payment, transaction, rows.transactions_of(connection, payment["id"])):
         return

@@ -59,6 +59,18 @@ def run_all(core: Core, lease: float = 5.0) -> None:
 
 
 class TestAfterADecline:
+    def test_money_is_found_by_a_sync_when_the_closing_was_lost(self, world: World) -> None:
+        """The void has no answer, the customer pays with another card, and no webhook tells of it."""
+        with world.fault("stripe", operation="payment_intents.cancel", effect="timeout_before", times=2):
+            payment = world.create(payment_method={"type": "token", "token": "pm_card_visa_chargeDeclined"})
+            world.work(("payments",))
+        assert pay_with_another_card(world, payment) == "succeeded"
+        world.post(f"/v1/payments/{payment['id']}/sync")
+        world.work(("payments",))
+        world.advance(7)
+        world.work(("payments",))
+        assert stored(world, payment)["amount_received"] == 5000
+
     def test_money_that_came_before_the_closing_is_recorded(self, world: World) -> None:
         payment = world.pay(payment_method=NEEDS_3DS)
         finish_page(payment, "fail")

@@ -255,8 +255,10 @@ class World:
     @contextmanager
     def fault(self, provider: str, **fault: Any) -> Iterator[Any]:
         made = self.sandboxes[provider].post("faults", secret_key=self.secrets[provider], **fault)
-        yield made
-        self.sandboxes[provider].clear_faults()
+        try:
+            yield made
+        finally:
+            self.sandboxes[provider].clear_faults()
 
     def count(self) -> dict[str, int]:
         """Rows by table, to see that a refused request left none."""
