@@ -29,11 +29,11 @@ class Shop:
         self._http.headers["Authorization"] = f"Bearer {test_key}"
 
     def post(self, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> requests.Response:
-        headers = {"Idempotency-Key": key or uuid4().hex}
+        headers = {"Idempotency-Key": key or str(uuid4())}
         return self._http.post(self.api_url + path, json=body or {}, headers=headers, timeout=PATIENCE)
 
     def delete(self, path: str) -> None:
-        headers = {"Idempotency-Key": uuid4().hex}
+        headers = {"Idempotency-Key": str(uuid4())}
         self._http.delete(self.api_url + path, headers=headers, timeout=PATIENCE)
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class Tour:
         step.statuses = self.shop.steps(self._paystack_payment, "refund")
 
     def _repeated(self, step: Step) -> None:
-        key = f"demo-{uuid4().hex}"
+        key = f"demo-{uuid4()}"
         body = {"amount": 1200, "currency": "JPY", "payment_method": VISA, "reference": "order-7"}
         first = self.shop.post("/v1/payments", body, key)
         again = self.shop.post("/v1/payments", body, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -69,6 +69,10 @@ class Facts:
 CANCEL_AFTER_DECLINE = "cancel_after_decline"
 
 
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 @dataclass(frozen=True, slots=True)
 class NextAction:
     """Where the customer has to go. `url` for a redirect; `client_secret` for a provider's own script."""
@@ -80,7 +84,7 @@ class NextAction:
 
     def as_dict(self) -> dict[str, Any]:
         body: dict[str, Any] = {"type": "redirect" if self.url else "provider_script", "url": self.url}
-        body["expires_at"] = self.expires_at.isoformat().replace("+00:00", "Z") if self.expires_at is not None else None
+        body["expires_at"] = _stamp(self.expires_at) if self.expires_at is not None else None
         if self.client_secret:
             body["client_secret"] = self.client_secret
             body["publishable_key"] = self.publishable_key

@@ -65,7 +65,7 @@ def slots_for(account: str, mode: str, operation: str, pacing: Pacing, settings:
         f"tollgate:pace:{account}:{operation}": own.get("per_operation", pacing.per_operation),
         f"tollgate:pace:{account}": own.get("total", published_total),
     }
-    return [_slot(key, float(rate)) for key, rate in rates.items() if rate is not None]
+    return [_slot(key, float(rate)) for key, rate in rates.items() if rate]  # 0 and null: no limit
 
 
 def _slot(key: str, rate: float) -> Slot:

@@ -57,7 +57,7 @@ class Load:
 
 def send(api_url: str, key: str, **changes: Any) -> tuple[int, str | None]:
     body = {"amount": 1000, "currency": "USD", "payment_method": {"type": "token", "token": "pm_card_visa"}, **changes}
-    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": uuid4().hex}
+    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": str(uuid4())}
     try:
         answer = requests.post(f"{api_url}/v1/payments", json=body, headers=headers, timeout=20)
     except requests.RequestException:

@@ -137,7 +137,7 @@ class World:
         return self.request("GET", path, **options)
 
     def post(self, path: str, body: Any = None, *, idempotency: str | None = None, **options: Any) -> requests.Response:
-        headers = {"Idempotency-Key": idempotency or uuid4().hex, **options.pop("headers", {})}
+        headers = {"Idempotency-Key": idempotency or str(uuid4()), **options.pop("headers", {})}
         return self.request("POST", path, json={} if body is None else body, headers=headers, **options)
 
     def payment_body(self, **changes: Any) -> dict[str, Any]:

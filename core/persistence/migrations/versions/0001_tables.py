@@ -195,7 +195,7 @@ CREATE TABLE transactions (
 CREATE UNIQUE INDEX transactions_one_charge ON transactions (payment_id)
     WHERE kind IN ('charge', 'authorize') AND NOT surplus
       AND status IN ('sent', 'pending', 'requires_action', 'unknown', 'succeeded');
--- One refund under way per payment: an ambiguous one is settled before the next is sent.
+-- One capture or release under way per payment: an ambiguous one is settled before the next is sent.
 CREATE UNIQUE INDEX transactions_one_closing ON transactions (payment_id)
     WHERE kind IN ('capture', 'void') AND status IN ('sent', 'pending', 'requires_action', 'unknown');
 CREATE INDEX transactions_provider_id ON transactions (provider_account_id, provider_id)
