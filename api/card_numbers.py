@@ -50,10 +50,9 @@ _PHONE = 15  # ITU-T E.164: country code and number together
 _GROUP = re.compile(r"[0-9]+")
 #: What people and programs put between groups. Longer gaps part numbers.
 _GAP = re.compile(r"[\s._/,:;|()+*\-]{1,4}")
-#: RFC 9562, with or without dashes; one in thousands would hold a card number by chance. A letter must be among
-#: them: digits alone are no UUID anybody makes.
+#: RFC 9562; one in thousands would hold a card number by chance. Without its dashes it must hold a letter.
 _UUID = re.compile(
-    r"(?<![0-9a-z])(?=[0-9-]*[a-f])[0-9a-f]{8}(-?)[0-9a-f]{4}\1[1-8][0-9a-f]{3}\1[89ab][0-9a-f]{3}\1[0-9a-f]{12}(?![0-9a-z])",
+    r"(?<![0-9a-z])(?=[0-9]*[a-f]|.{8}-)[0-9a-f]{8}(-?)[0-9a-f]{4}\1[1-8][0-9a-f]{3}\1[89ab][0-9a-f]{3}\1[0-9a-f]{12}(?![0-9a-z])",
     re.IGNORECASE,
 )
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)

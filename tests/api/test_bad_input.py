@@ -268,7 +268,6 @@ def test_ids_and_tokens_pass() -> None:
     assert not any(holds_card_number(str(UUID(int=draw.getrandbits(128), version=4))) for _ in range(5000))
     # The key that merchants' libraries make most often has no dashes.
     assert not any(holds_card_number(UUID(int=draw.getrandbits(128), version=4).hex) for _ in range(20000))
-    assert holds_card_number("42424242424242424242424242424242")
     assert sum(holds_card_number(draw.randbytes(16).hex()) for _ in range(5000)) <= 5
     digits = "4242424242424242"
     assert holds_card_number(f"pay_01k{digits}abc")

@@ -94,7 +94,7 @@ class TestNextAction:
         assert action.as_dict() == {
             "type": "redirect",
             "url": "https://pay.example/x",
-            "expires_at": "2026-11-23T12:00:00Z",
+            "expires_at": "2026-11-23T12:00:00.000Z",
         }
 
     def test_redirect_that_a_providers_script_can_do_too(self) -> None:
