@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from core.providers.deadline import (
     GuardedHTTPConnection,
     GuardedHTTPSConnection,
     HandshakeFailed,
+    resolve,
 )
 
 #: Nothing in an answer's body matters; this much is read so that the receiver can finish writing.
@@ -81,30 +81,8 @@ def _tls() -> ssl.SSLContext:
 
 
 def look_up_host(host: str, port: int, seconds: float) -> list[str]:
-    """The host's addresses; in a thread of its own, since the system's resolver knows no time-out.
-
-    Raises socket.gaierror.
-    """
-    found: list[str] = []
-    failed: list[OSError] = []
-
-    def ask() -> None:
-        try:
-            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.extend(dict.fromkeys(str(row[4][0]) for row in rows))
-        except UnicodeError:
-            failed.append(socket.gaierror(socket.EAI_NONAME, "not a host name"))
-        except OSError as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=ask, name="resolver", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failed:
-        raise failed[0]
-    if not found:
-        raise socket.gaierror(socket.EAI_AGAIN, "no answer from the resolver in time")
-    return list(found)
+    """The host's addresses, each once. Raises socket.gaierror."""
+    return list(dict.fromkeys(address for address, _ in resolve(host, port, seconds)))
 
 
 def post(target: Target, headers: Mapping[str, str], body: bytes, seconds: float, allow_private: bool) -> Answer:

@@ -171,7 +171,7 @@ class GuardedHTTPConnection(HTTPConnection):
             budget = min(budget, guard.remaining())
         ends = time.monotonic() + budget
         try:
-            addresses = _resolve(self._dns_host, self.port, budget)
+            addresses = resolve(self._dns_host, self.port, budget)
             found = _first_that_answers(addresses, ends, self.socket_options)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
@@ -221,8 +221,11 @@ def _shut_down(sock: socket.socket | None) -> None:
         return  # closed or never connected: nothing left to wake
 
 
-def _resolve(host: str, port: int | None, seconds: float) -> list[tuple[str, int]]:
-    """Addresses of `host`; in a thread of its own, since getaddrinfo() knows no time-out."""
+def resolve(host: str, port: int | None, seconds: float) -> list[tuple[str, int]]:
+    """Addresses of `host`; in a thread of its own, since getaddrinfo() knows no time-out.
+
+    Raises socket.gaierror.
+    """
     found: list[tuple[str, int]] = []
     failed: list[OSError] = []
 

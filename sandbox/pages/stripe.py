@@ -75,7 +75,7 @@ def submit_checkout(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
     action = fields.get("action", "pay")
     if action == "back":
         if session["cancel_url"]:
-            return layout.redirect(session["cancel_url"].replace(checkout_sessions.PLACEHOLDER, session["id"]))
+            return layout.redirect(session["cancel_url"].replace(checkout_sessions.SESSION_ID_MARK, session["id"]))
         return layout.message("Not paid", "Nothing was charged. You can close this page.")
     card = DECLINED_CARD if action == "decline" else fields.get("card", "")
     try:

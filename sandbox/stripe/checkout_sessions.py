@@ -24,7 +24,7 @@ from .cards import Card
 from .errors import StripeError, missing
 from .objects import expanded
 
-PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
+SESSION_ID_MARK = "{CHECKOUT_SESSION_ID}"
 
 
 def create(call: Call) -> Json:
@@ -228,4 +228,4 @@ def complete_if_paid(desk: Desk, intent: Json) -> None:
 
 
 def success_url(session: Json) -> str:
-    return re.sub(re.escape(PLACEHOLDER), lambda _: session["id"], session["success_url"])
+    return re.sub(re.escape(SESSION_ID_MARK), lambda _: session["id"], session["success_url"])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import psutil
 
+from tests.support import waiting
+
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     """Returns once the condition holds; fails when its time is up."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.01)
+    waiting.wait_until(condition, "the condition to come true", seconds)
 
 
 def alive(pid: int) -> bool:
