@@ -103,11 +103,6 @@ def _lengths(digits: str) -> frozenset[int]:
 _LENGTHS: Sequence[frozenset[int]] = [_lengths(f"{prefix:04}") for prefix in range(10_000)]
 
 
-def is_card_number(digits: str) -> bool:
-    """For a text of ASCII digits only."""
-    return len(digits) >= _SHORTEST and len(digits) in _LENGTHS[int(digits[:4])] and _luhn(digits)
-
-
 def holds_card_number(text: str) -> bool:
     if len(text) < _SHORTEST:
         return False

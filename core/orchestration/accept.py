@@ -5,8 +5,7 @@ The doors the Payment API calls. Each refuses what cannot be before anything is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -49,37 +48,37 @@ def create_payment(core: Core, caller: Caller, command: CreatePayment, key: Idem
     Raises CapabilityUnsupported or RequestRefused when no account could carry it, IdempotencyMismatch,
     IdempotencyInUse.
     """
-    with _door(core, caller) as connection:
-        known = idempotency.reserve(connection, caller.scope, key)
-        if known is not None:
-            return known
+
+    def act(connection: Connection) -> Accepted:
         wish = wish_of(command)
         found = router.candidates(connection, caller.scope.merchant_id, caller.scope.mode, wish)
         router.require_eligible(found, wish)
         payment = _store_payment(core, connection, caller, command)
         return _answer(connection, caller, key, "create_payment", payment)
 
+    return _once(core, caller, key, act)
+
 
 def capture_payment(core: Core, caller: Caller, command: CapturePayment, key: IdempotencyKey) -> Accepted:
     """Queue a capture. Raises NotFoundError, StateConflict, RequestRefused for more than is authorized."""
-    with _door(core, caller) as connection:
-        known = idempotency.reserve(connection, caller.scope, key)
-        if known is not None:
-            return known
+
+    def act(connection: Connection) -> Accepted:
         payment = locked_payment(connection, command.payment_id)
         amount = permits.capture(connection, payment, command.amount)
         return _answer(connection, caller, key, "capture_payment", payment, arguments={"amount": amount})
 
+    return _once(core, caller, key, act)
+
 
 def cancel_payment(core: Core, caller: Caller, command: CancelPayment, key: IdempotencyKey) -> Accepted:
     """Queue a cancellation. Raises NotFoundError, StateConflict, CapabilityUnsupported."""
-    with _door(core, caller) as connection:
-        known = idempotency.reserve(connection, caller.scope, key)
-        if known is not None:
-            return known
+
+    def act(connection: Connection) -> Accepted:
         payment = locked_payment(connection, command.payment_id)
         permits.cancel(connection, payment)
         return _answer(connection, caller, key, "cancel_payment", payment)
+
+    return _once(core, caller, key, act)
 
 
 def refund_payment(core: Core, caller: Caller, command: RefundPayment, key: IdempotencyKey) -> Accepted:
@@ -87,10 +86,8 @@ def refund_payment(core: Core, caller: Caller, command: RefundPayment, key: Idem
 
     Raises NotFoundError, StateConflict, RequestRefused for more than is left.
     """
-    with _door(core, caller) as connection:
-        known = idempotency.reserve(connection, caller.scope, key)
-        if known is not None:
-            return known
+
+    def act(connection: Connection) -> Accepted:
         payment = locked_payment(connection, command.payment_id)
         amount = permits.refund(connection, payment, command.amount)
         values = {"amount": amount, "reason": command.reason, "origin": "api"}
@@ -99,22 +96,24 @@ def refund_payment(core: Core, caller: Caller, command: RefundPayment, key: Idem
         extra = {"refund": representations.refund(refund)}
         return _answer(connection, caller, key, "refund_payment", payment, target_id=refund["id"], extra=extra)
 
+    return _once(core, caller, key, act)
+
 
 def sync_payment(core: Core, caller: Caller, command: SyncPayment, key: IdempotencyKey) -> Accepted:
     """Queue a question to the provider; one that already waits serves several callers."""
-    with _door(core, caller) as connection:
-        known = idempotency.reserve(connection, caller.scope, key)
-        if known is not None:
-            return known
+
+    def act(connection: Connection) -> Accepted:
         payment = locked_payment(connection, command.payment_id)
         job_id = jobs.enqueue_sync(connection, caller.scope, payment["id"])
         return _answer(connection, caller, key, "sync_payment", payment, job_id=job_id)
 
+    return _once(core, caller, key, act)
 
-@contextmanager
-def _door(core: Core, caller: Caller) -> Iterator[Connection]:
+
+def _once(core: Core, caller: Caller, key: IdempotencyKey, act: Callable[[Connection], Accepted]) -> Accepted:
+    """What the key has answered already, or what `act` does under it, in one commit."""
     with core.transaction(caller.scope, core.settings.idempotency_wait) as connection, idempotency.short_waits():
-        yield connection
+        return idempotency.reserve(connection, caller.scope, key) or act(connection)
 
 
 def _answer(

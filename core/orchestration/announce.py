@@ -113,7 +113,7 @@ def capture(core: Core, connection: Connection, job: Job, payment: Row) -> Step 
     sent = rows.transactions_of(connection, payment["id"])
     own = _own(sent, "capture", job)
     if own is not None:
-        return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
+        return _resume(core, connection, job, own)
     begun = rows.latest_start(sent)
     if _closing_under_way(sent):
         return _wait(connection, job, "another capture or cancellation")
@@ -130,7 +130,7 @@ def cancel(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     sent = rows.transactions_of(connection, payment["id"])
     own = _own(sent, "void", job)
     if own is not None:
-        return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
+        return _resume(core, connection, job, own)
     if payment["status"] == "canceled":
         return _done(connection, job)
     if payment["status"] in FINAL_PAYMENT:
@@ -155,7 +155,7 @@ def close(core: Core, connection: Connection, job: Job, payment: Row) -> Step | 
     sent = rows.transactions_of(connection, payment["id"])
     own = _own(sent, "void", job)
     if own is not None:
-        return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
+        return _resume(core, connection, job, own)
     left = [row for row in sent if row["status"] == "declined" and row["extra"].get(CANCEL_AFTER_DECLINE)]
     if not left:
         return _done(connection, job)
@@ -181,7 +181,7 @@ def refund(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     sent = rows.transactions_of(connection, payment["id"])
     own = next((row for row in sent if row["refund_id"] == wanted["id"]), None)
     if own is not None:
-        return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
+        return _resume(core, connection, job, own)
     if _refund_under_way(sent):
         if jobs.in_review(connection, payment["id"]):
             status_manager.fail_refund(connection, payment, wanted, _BEHIND_REVIEW, cause_of(job))
@@ -292,6 +292,11 @@ def announce_again(core: Core, connection: Connection, job: Job, transaction: Ro
     }
     connection.execute(transactions.update().where(transactions.c.id == transaction["id"]).values(**changes))
     return Send(account, transaction["id"], request, was_ambiguous=bool(transaction["ambiguous"]))
+
+
+def _resume(core: Core, connection: Connection, job: Job, own: Row) -> Step | None:
+    """The job has begun its transaction before: it is carried on, or it has ended."""
+    return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
 
 
 def _go_on(core: Core, connection: Connection, job: Job, transaction: Row) -> Step:

@@ -15,7 +15,7 @@ from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Outcome
 from core.orchestration import announce, inbox, jobs, outbox, pacing, provider_manager, resolve, settle
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job, LeaseLost
-from core.orchestration.steps import Ask, Send, Step
+from core.orchestration.steps import Ask, Step
 from core.persistence.queries import payments as rows
 from core.providers.base import (
     CaptureRequest,
@@ -145,7 +145,11 @@ def take(core: Core, job: Job, step: Step) -> LookUp:
         raise LeaseLost(str(job.id))
     started = time.monotonic()
     try:
-        result = step.account.provider.look_up(step.look_up) if isinstance(step, Ask) else _send(step)
+        result = (
+            step.account.provider.look_up(step.look_up)
+            if isinstance(step, Ask)
+            else _send(step.account.provider, step.request)
+        )
     except Exception as error:  # whatever happened after the announcement may have moved money
         log.exception("provider_client_failed")
         result = Unknown({"exception": type(error).__name__})
@@ -165,11 +169,7 @@ def _paced(step: Step, pause: float) -> LookUp:
     return NotExecuted(NotExecutedReason.RATE_LIMITED, settle.PACED, retry_after=pause)
 
 
-def _send(step: Send) -> Outcome:
-    return call(step.account.provider, step.request)
-
-
-def call(provider: PaymentProvider, request: Request) -> Outcome:
+def _send(provider: PaymentProvider, request: Request) -> Outcome:
     match request:
         case StartRequest():
             return provider.start(request)

@@ -155,12 +155,6 @@ def wait_until_settled(core: Core, scope: Scope, job_id: UUID, seconds: float) -
         pause = min(pause * _SLOWING, _SLOWEST_LOOK)
 
 
-def wait_for_job(core: Core, scope: Scope, job_id: UUID, seconds: float) -> dict[str, Any]:
-    """The job as `get_job` shows it, once it is settled or `seconds` are over. Raises NotFoundError."""
-    wait_until_settled(core, scope, job_id, seconds)
-    return get_job(core, scope, job_id)
-
-
 def timeline(core: Core, scope: Scope, payment_id: UUID) -> dict[str, Any]:
     """{"payment", "data": [{at, kind, summary, details}]} in order of time. Raises NotFoundError."""
     with core.database.scoped(scope) as connection:
