@@ -128,13 +128,10 @@ class TestAbandoned:
         assert world.post(f"/v1/payments/{payment['id']}/refunds").status_code == 202
 
     def test_one_paid_in_time_is_not_closed(self, world: World) -> None:
-        world.sandboxes["paystack"].post("settings", webhooks=False)
-        try:
+        with world.without_webhooks("paystack"):
             payment = start(world)
             pay_page(payment)
             world.advance(24 * 3600 + 60)
             scheduled.close_abandoned(world.worker)
             world.work()
             assert world.payment(payment["id"])["status"] == "succeeded"
-        finally:
-            world.sandboxes["paystack"].post("settings", webhooks=True)

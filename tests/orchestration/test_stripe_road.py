@@ -167,8 +167,7 @@ def test_checkout_is_paid_after_a_failed_try(world: World) -> None:
 
 
 def test_sync_asks_when_webhooks_are_lost(world: World) -> None:
-    world.sandboxes["stripe"].post("settings", webhooks=False)
-    try:
+    with world.without_webhooks("stripe"):
         created = world.create(payment_method={"type": "token", "token": "pm_card_authenticationRequired"})
         world.work()
         payment = world.payment(created["id"])
@@ -179,8 +178,6 @@ def test_sync_asks_when_webhooks_are_lost(world: World) -> None:
         assert world.post(f"/v1/payments/{payment['id']}/sync").status_code == 202
         world.work()
         assert world.payment(payment["id"])["status"] == "succeeded"
-    finally:
-        world.sandboxes["stripe"].post("settings", webhooks=True)
 
 
 class TestCancel:

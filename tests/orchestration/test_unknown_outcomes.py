@@ -23,8 +23,7 @@ class TestStripe:
     @pytest.mark.parametrize("effect", ["timeout_after", "reset_after", "status_after", "html", "cut_body", "nonsense"])
     def test_charged_but_the_answer_is_lost(self, world: World, effect: str) -> None:
         status = {"status": 500} if effect == "status_after" else {}
-        world.sandboxes["stripe"].post("settings", webhooks=False)
-        try:
+        with world.without_webhooks("stripe"):
             with world.fault("stripe", operation="payment_intents.create", effect=effect, **status):
                 payment = world.create()
                 world.work()
@@ -35,8 +34,6 @@ class TestStripe:
 
             world.advance(6)
             world.work()
-        finally:
-            world.sandboxes["stripe"].post("settings", webhooks=True)
         assert world.payment(payment["id"])["status"] == "succeeded"
         assert len(world.charges("stripe", payment["id"])) == 1
 
@@ -112,8 +109,7 @@ class TestStripe:
         assert len(world.charges("stripe", payment["id"])) == 1
 
     def test_still_unknown_after_a_day_goes_to_a_person_and_never_to_failed(self, world: World) -> None:
-        world.sandboxes["stripe"].post("settings", webhooks=False)
-        try:
+        with world.without_webhooks("stripe"):
             create = {"operation": "payment_intents.create", "effect": "timeout_after"}
             with world.fault("stripe", **create):
                 payment = world.create()
@@ -122,8 +118,6 @@ class TestStripe:
                 for _ in range(12):
                     world.advance(6 * 3600)
                     world.work(("payments",))
-        finally:
-            world.sandboxes["stripe"].post("settings", webhooks=True)
         assert world.payment(payment["id"])["status"] == "processing"
         assert job_of(world, payment)["status"] == "needs_review"
 
@@ -252,8 +246,7 @@ class TestCrash:
         return job
 
     def test_after_the_announcement_and_the_call(self, world: World) -> None:
-        world.sandboxes["stripe"].post("settings", webhooks=False)
-        try:
+        with world.without_webhooks("stripe"):
             payment = world.create()
             job = self._dead_worker(world)
             with world.worker.transaction(job.scope) as connection:
@@ -263,8 +256,6 @@ class TestCrash:
             execute.take(world.worker, job, step)
             world.advance(7)
             world.work()
-        finally:
-            world.sandboxes["stripe"].post("settings", webhooks=True)
         assert world.payment(payment["id"])["status"] == "succeeded"
         assert len(world.charges("stripe", payment["id"])) == 1
 

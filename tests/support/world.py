@@ -260,6 +260,15 @@ class World:
         finally:
             self.sandboxes[provider].clear_faults()
 
+    @contextmanager
+    def without_webhooks(self, provider: str) -> Iterator[None]:
+        """The sandbox keeps its events back, and sends them afterwards."""
+        self.sandboxes[provider].post("settings", webhooks=False)
+        try:
+            yield
+        finally:
+            self.sandboxes[provider].post("settings", webhooks=True)
+
     def count(self) -> dict[str, int]:
         """Rows by table, to see that a refused request left none."""
         tables = "payments refunds transactions jobs idempotency_keys customers audit_log events"
