@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
@@ -32,8 +31,6 @@ from workers.hints import make_wake
 
 log = structlog.get_logger()
 
-#: As many as `tollgate up` gives each process; another number is named in TOLLGATE_API_THREADS.
-_THREADS = 8
 _ROOMS = (payments, refunds, jobs, providers, events, webhook_endpoints, webhooks, health, merchants)
 
 
@@ -41,14 +38,12 @@ def create_app() -> Flask:
     """What the web server calls in each of its processes. Raises pydantic.ValidationError, KeyUnavailable."""
     settings = load_settings()
     configure_logging(settings.log_level, "api")
-    threads = int(os.environ.get("TOLLGATE_API_THREADS", _THREADS))
     # A connection a thread: none waits for another's, and waiting requests hold none.
-    core = open_core(settings, threads, "tollgate-api", make_wake(settings))
-    return build_app(core, threads)
+    core = open_core(settings, settings.api_threads, "tollgate-api", make_wake(settings))
+    return build_app(core)
 
 
-def build_app(core: Core, threads: int = _THREADS) -> Flask:
-    """`threads` bounds how many requests may wait for their jobs at once: a quarter of them."""
+def build_app(core: Core) -> Flask:
     app = OpenAPI(
         "tollgate",
         info=INFO,
@@ -60,7 +55,7 @@ def build_app(core: Core, threads: int = _THREADS) -> Flask:
     app.request_class = guard.GateRequest
     app.config["MAX_CONTENT_LENGTH"] = max(core.settings.max_body_bytes, core.settings.max_webhook_bytes)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    attach(app, Gate(core, RateLimits(core.settings), WaitingRoom(threads)))
+    attach(app, Gate(core, RateLimits(core.settings), WaitingRoom(core.settings.api_threads)))
     errors.install(app)
     app.before_request(_begin)
     app.before_request(guard.check)

@@ -24,9 +24,13 @@ class Settings(BaseSettings):
     # Addresses: the names every host already uses.
     database_url: str = Field(validation_alias="DATABASE_URL", repr=False)
     redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
+    #: Celery's broker; another than Redis is named here (amqp://…), limits and pacing stay with REDIS_URL.
+    broker_url: str = Field(default_factory=lambda given: given["redis_url"], validation_alias="BROKER_URL", repr=False)
+    redis_ca_file: Path | None = None  # who signed the certificate of Redis and of the broker, if no public authority
     key_file: Path | None = None
 
     # The gate.
+    api_threads: int = 8  # granian's threads a process: a connection each, a quarter of them may wait for jobs
     max_body_bytes: int = 256 * 1024  # a payment is under 4 kB; this leaves room for metadata and nothing else
     max_webhook_bytes: int = 1024 * 1024  # providers' largest events are a few hundred kB
     rate_limit: str = "100/second"  # per key; above what one shop's checkout produces in a rush
@@ -40,6 +44,7 @@ class Settings(BaseSettings):
     poll_interval: float = 1.0  # a dead broker slows pick-up to under 3 s
     claim_batch: int = 50  # one hint's worth; measured best in one statement
     executor_threads: int = 150  # calls in flight a worker process
+    calls_per_account: int = 100  # of those at one provider account: 50 places stay free for the others
     webhook_threads: int = 16
     delivery_threads: int = 32  # a lane of its own: a slow merchant endpoint never takes money's threads
     maintenance_threads: int = 2

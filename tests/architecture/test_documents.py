@@ -151,7 +151,7 @@ def test_status_graph_shows_every_step_of_a_payment() -> None:
 
 #: Read by the command `tollgate`, the server or a library, and not by the settings.
 OTHER_VARIABLES = frozenset(
-    "TOLLGATE_DATA_DIR TOLLGATE_SECRET_KEY TOLLGATE_PUBLISHABLE_KEY TOLLGATE_WEBHOOK_SECRET TOLLGATE_API_THREADS "
+    "TOLLGATE_DATA_DIR TOLLGATE_SECRET_KEY TOLLGATE_PUBLISHABLE_KEY TOLLGATE_WEBHOOK_SECRET "
     "TOLLGATE_UID".split()
 )
 
