@@ -17,6 +17,7 @@ from core.orchestration import jobs
 from core.orchestration.context import Core, Wake
 from core.orchestration.jobs import Job
 from core.persistence.database import Database
+from workers.configuration import LANES
 from workers.gather import Gatherer
 from workers.lanes import make_lanes
 from workers.outage import Outage
@@ -35,14 +36,23 @@ class Engine:
     """One per worker process, made and started after any fork.
 
     `leases` is a database of its own: leases are renewed even when the jobs hold every connection of `core`.
-    `elsewhere` tells other workers of jobs this one has no place for.
+    `elsewhere` tells other workers of jobs this one has no place for. Jobs of lanes that are not in `lanes` are
+    never claimed here; they wait for a worker that serves them.
     """
 
-    def __init__(self, core: Core, leases: Database, execute: Execute, name: str, elsewhere: Wake) -> None:
+    def __init__(
+        self,
+        core: Core,
+        leases: Database,
+        execute: Execute,
+        name: str,
+        elsewhere: Wake,
+        lanes: Sequence[str] = LANES,
+    ) -> None:
         self.core = replace(core, wake=self.offer)
         self._settings, self._leases, self._execute = core.settings, leases, execute
         self._name, self._elsewhere = name, elsewhere
-        self.lanes = make_lanes(core.settings)
+        self.lanes = make_lanes(core.settings, lanes)
         self._held: dict[UUID, Job] = {}
         self._held_lock = threading.Lock()
         self._missing: set[UUID] = set()
@@ -70,7 +80,7 @@ class Engine:
         self._guarded(lambda: self._take(lane, ids))
 
     def _take(self, lane: str, ids: list[UUID]) -> None:
-        if self._stopping.is_set():
+        if self._stopping.is_set() or lane not in self.lanes:
             return
         places, taken = self._claim(lane, ids)
         if places < len(ids) and taken == places:
@@ -78,14 +88,14 @@ class Engine:
 
     def _take_own(self, lane: str, ids: list[UUID]) -> None:
         # Only what arose here is told to others: a hint that full workers passed on would go round for ever.
-        if self.lanes[lane].free:
+        if lane in self.lanes and self.lanes[lane].free:
             self.take(lane, ids)
         else:
             self._elsewhere(lane, ids)
 
     def submit(self, lane: str, work: Callable[[], None]) -> bool:
         """Run something that is no job in a free place; False if there is none."""
-        if self._stopping.is_set() or not self.lanes[lane].reserve(1):
+        if self._stopping.is_set() or lane not in self.lanes or not self.lanes[lane].reserve(1):
             return False
         self.lanes[lane].start(work)
         return True

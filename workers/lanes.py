@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from core.settings import Settings
+from workers.configuration import LANES
 
 
 class Lane:
@@ -55,12 +56,26 @@ class Lane:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def make_lanes(settings: Settings) -> dict[str, Lane]:
-    """Sizes from the settings; the names are those of the jobs' lanes."""
-    sizes = {
+def places(settings: Settings) -> dict[str, int]:
+    """How many jobs of each lane one process runs at a time; the names are those of the jobs' lanes."""
+    return {
         "payments": settings.executor_threads,
         "webhooks": settings.webhook_threads,
         "deliveries": settings.delivery_threads,
         "maintenance": settings.maintenance_threads,
     }
-    return {name: Lane(name, size) for name, size in sizes.items()}
+
+
+def make_lanes(settings: Settings, names: Sequence[str] = LANES) -> dict[str, Lane]:
+    sizes = places(settings)
+    return {name: Lane(name, sizes[name]) for name in names}
+
+
+def connections(settings: Settings, names: Sequence[str] = LANES) -> int:
+    """The most database connections that the jobs of these lanes hold in one process, leases not counted.
+
+    Never more than there are jobs to use them. An entry of the schedule holds its lock on a second connection.
+    """
+    sizes = places(settings)
+    wanted = sum(sizes[name] * (2 if name == "maintenance" else 1) for name in names)
+    return min(settings.database_pool, wanted)

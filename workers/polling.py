@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from celery import bootsteps
+from celery import Celery, bootsteps
 
 from core.orchestration import execute
 from core.orchestration.context import open_core
 from core.persistence.database import Database, create_engine
 from core.settings import Settings, load_settings
+from workers.configuration import LANES
 from workers.engine import Engine
 from workers.hints import Hints
+from workers.lanes import connections
 from workers.ticks import Ticks
 
 log = structlog.get_logger(__name__)
@@ -25,33 +28,42 @@ log = structlog.get_logger(__name__)
 #: A call ends within 30 s; the rest is for its last commit. The supervisor waits a little longer than this.
 DRAIN = 32.0
 #: Claims, renewals and nothing else.
-_LEASE_CONNECTIONS = 3
+LEASE_CONNECTIONS = 3
+
+
+def served_lanes(app: Celery) -> tuple[str, ...]:
+    """The lanes whose queues this process consumes: those of `-Q`, all of them without it."""
+    consumed = app.amqp.queues.consume_from
+    return tuple(lane for lane in LANES if lane in consumed)
 
 
 class Running:
     """What one worker process runs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lanes: Sequence[str]) -> None:
         name = f"{socket.gethostname()}:{os.getpid()}"
         self._settings = settings
-        self._core = open_core(settings, settings.database_pool, "tollgate-worker")
-        leases = create_engine(settings.database_url, _LEASE_CONNECTIONS, "tollgate-leases")
+        self._core = open_core(settings, connections(settings, lanes), "tollgate-worker")
+        leases = create_engine(settings.database_url, LEASE_CONNECTIONS, "tollgate-leases")
         self._leases = Database(leases)
         self._hints = Hints(settings)
-        self.engine = Engine(self._core, self._leases, execute.run, name, self._hints.wake)
-        self.ticks = Ticks(self.engine)
+        self.engine = Engine(self._core, self._leases, execute.run, name, self._hints.wake, lanes)
+        # The schedule runs in the places of its lane, so only where that lane is served.
+        self.ticks = Ticks(self.engine) if "maintenance" in lanes else None
 
     def start(self) -> None:
         self.engine.start()
-        self.ticks.start()
+        if self.ticks is not None:
+            self.ticks.start()
         if self._settings.ready_file is not None:
             self._settings.ready_file.write_text(f"{os.getpid()}\n")
-        log.info("worker_started")
+        log.info("worker_started", lane=",".join(self.engine.lanes))
 
     def stop(self, seconds: float) -> None:
         if self._settings.ready_file is not None:
             self._settings.ready_file.unlink(missing_ok=True)
-        self.ticks.stop()
+        if self.ticks is not None:
+            self.ticks.stop()
         drained = self.engine.stop(seconds)
         self._hints.close()
         self._core.database.engine.dispose()
@@ -76,7 +88,7 @@ class EngineStep(bootsteps.StartStopStep):
     requires = ("celery.worker.components:Pool",)
 
     def start(self, parent: Any) -> None:
-        _Process.running = Running(load_settings())
+        _Process.running = Running(load_settings(), served_lanes(parent.app))
         _Process.running.start()
 
     def stop(self, parent: Any) -> None:

@@ -52,7 +52,7 @@ def wake(*arguments: Any, **named: Any) -> None:
 def run_scheduled(*arguments: Any, **named: Any) -> None:
     """(name of an entry of the schedule): run it unless another worker is at it."""
     worker = running()
-    if worker is None:
+    if worker is None or worker.ticks is None:
         return
     name = arguments[0] if len(arguments) == 1 and not named else None
     if not isinstance(name, str) or name not in SCHEDULE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,11 +18,12 @@ from core.persistence.database import Database, Scope, create_engine
 from core.persistence.vault import Vault, new_keys, parse_keys
 from core.settings import Settings
 from tests.support.databases import Urls
+from workers.configuration import LANES
 from workers.engine import Engine
 
 
 class Bench:
-    def __init__(self, urls: Urls, **changes: Any) -> None:
+    def __init__(self, urls: Urls, lanes: Sequence[str] = LANES, **changes: Any) -> None:
         base = {"DATABASE_URL": urls.worker, "poll_interval": 0.1, "lease": 2.0, "lease_renewal": 0.3}
         self.settings = Settings.model_validate({**base, **changes})
         self.owner = create_engine(urls.owner, 2)
@@ -37,7 +38,7 @@ class Bench:
         self.open = threading.Event()
         self.open.set()
         self.act: Callable[[Core, Job], None] = self.finish
-        self.engine = Engine(core, Database(self._pools[2]), self._run, "bench", self._tell)
+        self.engine = Engine(core, Database(self._pools[2]), self._run, "bench", self._tell, lanes)
 
     def _tell(self, lane: str, ids: Any) -> None:
         self.elsewhere.append((lane, list(ids)))

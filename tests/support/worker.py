@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ def write_keys(world: World, file: Path) -> Path:
 
 
 class WorkerProcess:
-    """`settings` are TOLLGATE_… variables without the prefix."""
+    """`settings` are TOLLGATE_… variables without the prefix; `lanes` is what follows `-Q`."""
 
-    def __init__(self, world: World, directory: Path, redis_url: str, number: int = 1, **settings: Any) -> None:
+    def __init__(
+        self, world: World, directory: Path, redis_url: str, number: int = 1, lanes: str = "", **settings: Any
+    ) -> None:
         env = {
             **os.environ,
             "REDIS_URL": redis_url,
@@ -37,10 +40,11 @@ class WorkerProcess:
         }
         context = children.Context(directory=directory, env=env)
         self.spec = children.worker(context, number, world.urls.worker)
+        argv = [lanes if lanes and before == "-Q" else word for before, word in pairwise(["", *self.spec.argv])]
         self.log = directory / f"worker-{number}.log"
         self._stream = self.log.open("ab")
         self.process = subprocess.Popen(
-            self.spec.argv, env=dict(self.spec.env), cwd=self.spec.cwd, stdout=self._stream, stderr=self._stream
+            argv, env=dict(self.spec.env), cwd=self.spec.cwd, stdout=self._stream, stderr=self._stream
         )
         wait_until(self._ready, "the worker to be ready", 30)
 

@@ -10,9 +10,11 @@ import pytest
 from core.orchestration import jobs
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job
+from core.settings import Settings
 from tests.support.bench import Bench
 from tests.support.databases import Urls
 from tests.support.waiting import wait_until
+from workers.lanes import connections
 
 
 @pytest.fixture
@@ -76,6 +78,30 @@ def test_what_arises_here_is_taken_up_here(narrow: Bench) -> None:
     narrow.engine.core.wake("payments", made)
     wait_until(lambda: narrow.count("succeeded") == 2, "the jobs")
     assert narrow.elsewhere == []
+
+
+def test_a_lane_that_is_not_served_waits_for_another_worker(database: Urls) -> None:
+    bench = Bench(database, lanes=("deliveries",))
+    try:
+        bench.engine.start()
+        money, told = bench.add(2)
+        (delivery,) = bench.add(1, "deliver_event")
+        bench.engine.take("payments", [money])
+        bench.engine.offer("payments", [told])
+        wait_until(lambda: bench.elsewhere and bench.count("succeeded") == 1, "the delivery, and others to be told")
+        assert bench.elsewhere == [("payments", [told])]
+        assert not bench.engine.submit("maintenance", lambda: None)
+        assert (bench.ran, bench.count("queued")) == ([delivery], 2)
+    finally:
+        bench.close()
+
+
+def test_a_process_needs_connections_for_its_lanes_only(database: Urls) -> None:
+    settings = Settings.model_validate({"DATABASE_URL": database.worker})
+    assert connections(settings) == connections(settings, ["payments"]) == settings.database_pool
+    assert connections(settings, ["webhooks"]) == settings.webhook_threads
+    # An entry of the schedule holds its lock while it works.
+    assert connections(settings, ["maintenance"]) == 2 * settings.maintenance_threads
 
 
 def test_others_are_told_of_what_has_no_place_here(narrow: Bench) -> None:

@@ -65,7 +65,8 @@ def delivery(world: World) -> str:
     """A queued delivery and nothing else: its payment's own job is taken away."""
     payment = world.create()["id"]
     with world.owner.begin() as connection:
-        connection.execute(sa.text("DELETE FROM jobs WHERE lane = 'payments'"))
+        query = "DELETE FROM jobs WHERE lane = 'payments' AND payment_id = :id"
+        connection.execute(sa.text(query), {"id": parse_id("payment", payment)})
     return str(payment)
 
 
@@ -157,6 +158,20 @@ def test_a_stopped_worker_finishes_what_it_began(world: World, start: Start, rec
     assert worker.wait() == 0
     assert ended(world) == 1
     assert worker.events("worker_stopped")[0]["outcome"] == "drained"
+
+
+def test_a_worker_claims_the_lanes_it_consumes_and_no_others(world: World, start: Start, receiver: Receiver) -> None:
+    deliveries = start(lanes="deliveries")
+    payment = world.create()["id"]
+    wait_until(lambda: ended(world) == 1, "the delivery")
+    # Money comes first in every round, so the round that finds this delivery would have found the first payment.
+    delivery(world)
+    wait_until(lambda: ended(world) == 2, "the second delivery")
+    job = world.one("SELECT * FROM jobs WHERE lane = 'payments'")
+    assert (job["status"], job["attempts"]) == ("queued", 0)
+    assert deliveries.events("worker_started")[0]["lane"] == "deliveries"
+    start(lanes="payments")
+    wait_until(lambda: world.payment(payment)["status"] == "succeeded", "the payment by a worker of money alone")
 
 
 def test_a_killed_workers_job_is_taken_over(world: World, start: Start, receiver: Receiver) -> None:
