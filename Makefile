@@ -12,7 +12,7 @@ JOBS ?= 2
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-install: ## Make .venv from requirements.lock (nothing to do when it is up to date)
+install: ## Make .venv from requirements-local.lock (nothing to do when it is up to date)
 	@sh scripts/install.sh runtime
 
 install-dev: ## The same, with what the tests need
@@ -43,12 +43,23 @@ format: install-dev ## Put the code into its shape
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
+# The locks: their parts, the largest first, so that the others take their versions from it.
+LOCK_dev = requirements requirements-embedded requirements-sandbox requirements-build requirements-dev
+LOCK_local = requirements requirements-embedded requirements-sandbox requirements-build
+LOCK_sandbox = requirements-sandbox
+LOCK_build = requirements-build
+
 lock: install-dev ## Resolve requirements*.in again (UPGRADE=1 takes newer versions)
-	@for name in requirements requirements-dev; do \
-		$(PY) -m uv pip compile --quiet --universal --python-version 3.11.0 --generate-hashes \
-			--no-header --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
-			$$name.in -o $$name.lock || exit 1; \
-	done
+	@$(call compile,$(LOCK_dev),requirements-dev.lock,$(if $(UPGRADE),--upgrade))
+	@$(call compile,$(LOCK_local),requirements-local.lock,-c requirements-dev.lock)
+	@$(call compile,$(LOCK_sandbox),requirements-sandbox.lock,-c requirements-dev.lock)
+	@$(call compile,$(LOCK_build),requirements-build.lock,-c requirements-dev.lock)
+	@$(call compile,requirements,requirements.lock,-c requirements-dev.lock)
+
+define compile
+$(PY) -m uv pip compile --quiet --universal --python-version 3.11.0 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links $(3) $(addsuffix .in,$(1)) -o $(2)
+endef
 
 migrate: install ## Bring the database that DATABASE_URL names up to date
 	@$(VENV)/tollgate migrate

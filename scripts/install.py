@@ -1,4 +1,4 @@
-"""Makes .venv from the lock, once for every change of it, showing that it moves (standard library alone)."""
+"""Makes .venv from a lock, once for every change of it, showing that it moves (standard library alone)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-LOCKS = {"runtime": "requirements.lock", "dev": "requirements-dev.lock"}
+# A clone runs everything by itself, servers and local providers too; an image takes requirements.lock alone.
+LOCKS = {"runtime": "requirements-local.lock", "dev": "requirements-dev.lock"}
 # Without a terminal a line now and then is enough to tell a slow download from a stuck one.
 PLAIN_INTERVAL = 10.0
 
