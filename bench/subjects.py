@@ -1,0 +1,194 @@
+"""The systems that are measured side by side, each behind the same few questions."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+from bench import generator
+from bench.floor import app as floor
+from bench.generator import ROOT
+from bench.stack import Stack
+
+BODY = {"amount": 1000, "currency": "USD", "payment_method": {"type": "token", "token": "pm_card_visa"}}
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Processes:
+    """Processes of ours in sessions of their own, ended by their ids."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+        with (self._logs / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def pids(self, prefix: str = "") -> list[int]:
+        return [child.pid for name, child in self._running.items() if name.startswith(prefix)]
+
+    def wait(self, ready: Callable[[], bool], seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not ready():
+            for name, child in self._running.items():
+                if child.poll() is not None:
+                    raise RuntimeError(f"{name} ended while starting:\n{self.log(name)[-2000:]}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"not ready after {seconds:.0f} s: {', '.join(self._running)}")
+            time.sleep(0.05)
+
+    def log(self, name: str) -> str:
+        return (self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+    def stop(self) -> None:
+        for child in self._running.values():
+            child.terminate()
+        for child in self._running.values():
+            try:
+                child.wait(12)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, 9)
+                child.wait()
+        self._running.clear()
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
+        return True
+    return False
+
+
+class Subject(ABC):
+    """One of the systems. `start` returns when it takes payments; nothing else of them runs then."""
+
+    name = ""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.url = ""
+
+    @abstractmethod
+    def start(self) -> None: ...
+
+    @abstractmethod
+    def stop(self) -> None: ...
+
+    @abstractmethod
+    def groups(self) -> dict[str, list[int]]:
+        """Process ids by part, without what all share."""
+
+    @abstractmethod
+    def done(self) -> int:
+        """Payments at their final status, of all time."""
+
+    @abstractmethod
+    def open(self) -> int:
+        """Payments accepted and not final."""
+
+    @abstractmethod
+    def payment(self) -> str:
+        """The next payment to send, as a request."""
+
+    def payments(self, count: int) -> list[str]:
+        return [self.payment() for _ in range(count)]
+
+    def all_groups(self) -> dict[str, list[int]]:
+        shared = {name: pids for name, pids in self.stack.groups().items() if name in ("postgres", "redis", "sandbox")}
+        return {**self.groups(), **shared}
+
+
+class Ours(Subject):
+    name = "tollgate"
+
+    def start(self) -> None:
+        self.stack.start_ours()
+        self.url = self.stack.service.api_url
+
+    def stop(self) -> None:
+        self.stack.stop_ours()
+
+    def groups(self) -> dict[str, list[int]]:
+        return {name: pids for name, pids in self.stack.groups().items() if name in ("api", "worker", "beat")}
+
+    def done(self) -> int:
+        return int(self.stack.one("SELECT count(*) FROM payments WHERE status IN ('succeeded', 'failed', 'canceled')"))
+
+    def open(self) -> int:
+        return int(
+            self.stack.one("SELECT count(*) FROM jobs WHERE lane = 'payments' AND status IN ('queued', 'running')")
+        )
+
+    def payment(self) -> str:
+        return self.with_token("pm_card_visa")
+
+    def with_token(self, token: str) -> str:
+        headers = {"Authorization": f"Bearer {self.stack.service.test_key}", "Idempotency-Key": str(uuid4())}
+        body = {**BODY, "payment_method": {"type": "token", "token": token}}
+        return generator.request("POST", "/v1/payments", headers, json.dumps(body))
+
+
+class Floor(Subject):
+    """A bare handler on the same server; `app` is one of the three in `bench.floor.app`."""
+
+    name = "floor"
+    database = "bench_floor"
+
+    def __init__(self, stack: Stack, app: str = "end_to_end") -> None:
+        super().__init__(stack)
+        self.app = app
+        self._processes = Processes(stack.directory / "logs")
+
+    def start(self) -> None:
+        self.stack.stop_ours()
+        port = free_port()
+        command = self.stack.granian(f"bench.floor.app:{self.app}", port)
+        env = {"BENCH_DATABASE_URL": self.stack.make_database(self.database)}
+        env |= {"BENCH_STRIPE_URL": self.stack.stripe_url, "BENCH_STRIPE_KEY": "sk_test_floor"}
+        env["BENCH_WEBHOOK_SECRET"] = self.stack.webhook_secret
+        self.stack.sql(floor.TABLES, database=self.database)
+        self._processes.start("floor", command, env)
+        self._processes.wait(lambda: listens(port))
+        self.url = f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        self._processes.stop()
+
+    def groups(self) -> dict[str, list[int]]:
+        return {"api": self._processes.pids()}
+
+    def done(self) -> int:
+        return int(
+            self.stack.one("SELECT count(*) FROM floor_payments WHERE status <> 'accepted'", database=self.database)
+        )
+
+    def open(self) -> int:
+        return int(
+            self.stack.one("SELECT count(*) FROM floor_payments WHERE status = 'accepted'", database=self.database)
+        )
+
+    def payment(self) -> str:
+        headers = {"Authorization": "Bearer none", "Idempotency-Key": str(uuid4())}
+        return generator.request("POST", "/v1/payments", headers, json.dumps(BODY))
