@@ -1,82 +1,198 @@
-"""Every setting with its unit and its reason; read once from the environment and handed in."""
+"""Every setting with its unit, range and reason; read once from the environment and handed in."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from core.environment import read
+from core.setting_values import Unit, growing, numbers, postgres_address, rate, redis_address, upper, with_authority
+from core.setting_values import broker_address as broker
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Unit("s")]
+Delays = Annotated[tuple[float, ...], BeforeValidator(numbers), AfterValidator(growing), Unit("s")]
+Count = Annotated[int, Field(ge=1)]
+Bytes = Annotated[int, Field(ge=1024), Unit("bytes")]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(upper)]
 
 
-def _numbers(value: object) -> object:
-    return [float(part) for part in value.split(",")] if isinstance(value, str) else value
+class Settings(BaseModel):
+    """Names in the environment are `TOLLGATE_…` except those of the three addresses."""
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-Seconds = Annotated[tuple[float, ...], NoDecode, BeforeValidator(_numbers)]
-
-
-class Settings(BaseSettings):
-    """All times in seconds. Names in the environment are `TOLLGATE_…` except the three addresses."""
-
-    model_config = SettingsConfigDict(env_prefix="TOLLGATE_", extra="ignore", frozen=True)
-
-    # Addresses: the names every host already uses.
-    database_url: str = Field(validation_alias="DATABASE_URL", repr=False)
-    redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
-    #: Celery's broker; another than Redis is named here (amqp://…), limits and pacing stay with REDIS_URL.
-    broker_url: str = Field(default_factory=lambda given: given["redis_url"], validation_alias="BROKER_URL", repr=False)
-    redis_ca_file: Path | None = None  # who signed the certificate of Redis and of the broker, if no public authority
-    key_file: Path | None = None
+    # Addresses: the names every host already uses. What is not shown may hold a password.
+    database_url: Annotated[str, AfterValidator(postgres_address)] = Field(
+        validation_alias="DATABASE_URL",
+        repr=False,
+        description="of this process: the API's login for the API, the worker's for workers and beat",
+    )
+    redis_ca_file: Path | None = Field(
+        None, description="PEM file of who signed the certificate of Redis and of the broker, if no public authority"
+    )
+    redis_url: Annotated[str, AfterValidator(redis_address)] = Field(
+        "redis://127.0.0.1:6379/0",
+        validation_alias="REDIS_URL",
+        repr=False,
+        description="hints, rate limits and pacing; holds nothing that may not be lost",
+    )
+    broker_url: Annotated[str, AfterValidator(broker)] = Field(
+        default_factory=lambda given: given.get("redis_url", ""),
+        validation_alias="BROKER_URL",
+        repr=False,
+        description="Celery's broker if it is not Redis: `amqps://…` for RabbitMQ; limits and pacing stay in Redis",
+    )
+    key_file: Path | None = Field(
+        None, description="the sealing keys (`tollgate keys make-file`); keep a copy elsewhere"
+    )
+    allow_plaintext: bool = Field(
+        False, description="allows Postgres, Redis and the broker without TLS over a network nobody else is on"
+    )
 
     # The gate.
-    api_threads: int = 8  # granian's threads a process: a connection each, a quarter of them may wait for jobs
-    max_body_bytes: int = 256 * 1024  # a payment is under 4 kB; this leaves room for metadata and nothing else
-    max_webhook_bytes: int = 1024 * 1024  # providers' largest events are a few hundred kB
-    rate_limit: str = "100/second"  # per key; above what one shop's checkout produces in a rush
-    admin_rate_limit: str = "20/second"
-    max_wait: float = 30.0  # `?wait=` and `Prefer: wait`: under every proxy's usual 60 s
-    idempotency_wait: float = 1.0  # a parallel request waits this long for the first one's commit
+    api_threads: Count = Field(8, description="granian's `--blocking-threads`; a connection each, a quarter may wait")
+    api_processes: Count = Field(2, description="granian's `--workers`; one answers while the other restarts")
+    drain: Annotated[float, Field(ge=0, le=60), Unit("s")] = Field(
+        5.0, description="on SIGTERM readiness is red this long while serving goes on; a balancer asks every 1 to 2 s"
+    )
+    max_body_bytes: Bytes = Field(
+        256 * 1024, description="of a request; a payment is under 4 kB, the rest is room for metadata"
+    )
+    max_webhook_bytes: Bytes = Field(
+        1024 * 1024, description="of a provider's event; their largest are a few hundred kB"
+    )
+    rate_limit: Annotated[str, AfterValidator(rate)] = Field(
+        "100/second", description="requests per API key; above what one shop's checkout produces in a rush"
+    )
+    admin_rate_limit: Annotated[str, AfterValidator(rate)] = Field(
+        "20/second", description="the same for `tg_admin_` keys"
+    )
+    max_wait: Annotated[Seconds, Field(le=300)] = Field(
+        30.0, description="the longest `?wait=` and `Prefer: wait`; under every proxy's usual 60 s"
+    )
+    idempotency_wait: Annotated[Seconds, Field(le=10)] = Field(
+        1.0, description="a parallel request with the same key waits this long for the first one's commit"
+    )
 
     # Jobs.
-    lease: float = 6.0  # with renewal every 2 s a dead worker's jobs are free within 10 s
-    lease_renewal: float = 2.0
-    poll_interval: float = 1.0  # a dead broker slows pick-up to under 3 s
-    claim_batch: int = 50  # one hint's worth; measured best in one statement
-    executor_threads: int = 150  # calls in flight a worker process
-    calls_per_account: int = 100  # of those at one provider account: 50 places stay free for the others
-    webhook_threads: int = 16
-    delivery_threads: int = 32  # a lane of its own: a slow merchant endpoint never takes money's threads
-    maintenance_threads: int = 2
-    database_pool: int = 20  # serves 150 calls in flight, since none is held during a call
-    max_job_attempts: int = 50  # a poison job ends in review instead of killing workers for ever
+    lease: Seconds = Field(
+        6.0, description="a job is held this long without renewal: a dead worker's are free within 10 s"
+    )
+    lease_renewal: Seconds = Field(2.0, description="under half a lease, so that one late renewal loses nothing")
+    poll_interval: Seconds = Field(
+        1.0, description="how often a worker looks for due jobs itself; a dead broker costs under 3 s"
+    )
+    claim_batch: Annotated[Count, Field(le=1000)] = Field(
+        50, description="one hint's worth; measured best in one statement"
+    )
+    executor_threads: Annotated[Count, Field(le=2000)] = Field(
+        150, description="provider calls in flight in one worker process"
+    )
+    calls_per_account: Count = Field(
+        100, description="of those at one provider account: a frozen one leaves the other places free"
+    )
+    webhook_threads: Count = Field(16, description="webhooks applied at once in one worker process")
+    delivery_threads: Count = Field(
+        32, description="deliveries at once; a slow merchant endpoint never takes money's threads"
+    )
+    deliveries_per_endpoint: Count = Field(
+        8, description="of those to one merchant endpoint: a slow one leaves the other places free"
+    )
+    maintenance_threads: Count = Field(2, description="scheduled runs at once in one worker process")
+    database_pool: Annotated[int, Field(ge=2)] = Field(
+        20, description="connections of one worker process, besides three for its leases; none is held during a call"
+    )
+    max_job_attempts: Count = Field(50, description="a poison job ends in review instead of killing workers for ever")
 
     # Provider calls.
-    provider_connect_timeout: float = 5.0
-    provider_deadline: float = 30.0  # whole call; longer than Stripe's slowest published answers
-    not_found_after: float = 40.0  # deadline plus the time a request may still travel
-    not_found_spacing: float = 60.0  # between two "not found" where one is not enough
-    refund_absent_spacing: float = 600.0  # a Paystack refund absent from two lists this far apart: review
-    lookup_delays: Seconds = (5.0, 30.0, 120.0, 600.0, 3600.0, 21600.0)
-    retry_delays: Seconds = (1.0, 5.0, 15.0, 60.0, 300.0)  # NotExecuted; then the payment fails, with proof
+    provider_connect_timeout: Seconds = Field(5.0, description="until a provider has taken the connection")
+    provider_deadline: Seconds = Field(
+        30.0, description="one call in all; longer than Stripe's slowest published answers"
+    )
+    not_found_after: Seconds = Field(
+        40.0, description='"not found" counts only now: the deadline and 10 s that a request may still travel'
+    )
+    not_found_spacing: Seconds = Field(60.0, description='between two "not found" where one is not enough')
+    refund_absent_spacing: Seconds = Field(
+        600.0, description="a Paystack refund absent from two lists this far apart goes to review"
+    )
+    lookup_delays: Delays = Field(
+        (5.0, 30.0, 120.0, 600.0, 3600.0, 21600.0),
+        description="between look-ups of an unknown outcome; the last one repeats",
+    )
+    retry_delays: Delays = Field(
+        (1.0, 5.0, 15.0, 60.0, 300.0),
+        description="between sends that provably did not arrive; then the payment fails, with proof",
+    )
 
     # Open payments.
-    redirect_ttl: float = 24 * 3600.0  # then the provider is asked, told and the payment canceled
-    redirect_watch: float = 7 * 24 * 3600.0  # a closed redirect is watched this much longer for late money
-    sync_delays: Seconds = (60.0, 300.0, 1800.0, 7200.0, 21600.0)  # open payments asked again, backing off
+    redirect_ttl: Seconds = Field(
+        24 * 3600.0, description="a payment page stays open this long when nobody names a time"
+    )
+    redirect_watch: Seconds = Field(
+        7 * 24 * 3600.0, description="a closed page is watched this much longer for late money"
+    )
+    sync_delays: Delays = Field(
+        (60.0, 300.0, 1800.0, 7200.0, 21600.0), description="open payments are asked about again, backing off"
+    )
 
     # Events out.
-    delivery_timeout: float = 15.0  # Standard Webhooks: 15 to 30 s
-    # Standard Webhooks' own schedule: 0, 5 s, 5 m, 30 m, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h.
-    delivery_delays: Seconds = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
-    allow_private_webhook_targets: bool = False  # development only: deliveries to loopback and private nets
+    delivery_timeout: Seconds = Field(15.0, description="one delivery of an event; Standard Webhooks: 15 to 30 s")
+    delivery_delays: Delays = Field(
+        (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0),
+        description="between deliveries of one event; Standard Webhooks' own schedule",
+    )
+    allow_private_webhook_targets: bool = Field(
+        False,
+        description="deliveries into your own network; `tollgate up` with the local providers sets it",
+    )
+
+    log_level: Level = Field("INFO", description="of the JSON lines on standard error")
 
     # What `tollgate up` sets for its children.
-    sandbox: bool = False
-    ready_file: Path | None = None
-    log_level: str = "INFO"
+    sandbox: bool = Field(False, description="set by `tollgate up`: the local providers run beside")
+    ready_file: Path | None = Field(
+        None, description="set by `tollgate up`: a worker writes its process id here once it runs"
+    )
+    drain_file: Path | None = Field(
+        None, description="set by `api.serve` for its processes: there once they are to say that they leave"
+    )
+
+    @field_validator("redis_url", "broker_url")
+    @classmethod
+    def _trusted(cls, address: str, given: ValidationInfo) -> str:
+        return with_authority(address, given.data.get("redis_ca_file"))
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        wrong = []
+        if self.lease_renewal * 2 >= self.lease:
+            wrong.append("TOLLGATE_LEASE_RENEWAL must be under half of TOLLGATE_LEASE")
+        if self.provider_connect_timeout > self.provider_deadline:
+            wrong.append("TOLLGATE_PROVIDER_CONNECT_TIMEOUT must not exceed TOLLGATE_PROVIDER_DEADLINE")
+        if self.not_found_after < self.provider_deadline + 10:
+            wrong.append(
+                "TOLLGATE_NOT_FOUND_AFTER must be at least TOLLGATE_PROVIDER_DEADLINE and 10 s: "
+                "a request still on its way would be taken for one that never arrived"
+            )
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
 
 
-def load_settings() -> Settings:
-    """Raises pydantic.ValidationError naming every missing or wrong setting."""
-    return Settings()
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Raises core.environment.WrongSettings naming every missing, wrong or unknown setting."""
+    return read(Settings, environ)

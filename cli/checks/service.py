@@ -7,14 +7,11 @@ import json
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
-
 from cli import databases
 from cli.checks.finding import Finding, Situation, failed, ok, skipped, warning
 from cli.lock import running
-from core.settings import Settings
-
-ADDRESSES = (*databases.NAMES, "REDIS_URL")
+from core.environment import WrongSettings, variables
+from core.settings import Settings, load_settings
 
 
 def check(situation: Situation) -> Iterator[Finding]:
@@ -27,19 +24,16 @@ def check(situation: Situation) -> Iterator[Finding]:
 
 
 def _settings(situation: Situation) -> Iterator[Finding]:
-    addresses = {name: situation.environ[name] for name in ADDRESSES if situation.environ.get(name)}
-    given = {
-        name.removeprefix("TOLLGATE_").lower(): value
-        for name, value in situation.environ.items()
-        if name.startswith("TOLLGATE_")
-    }
+    # The embedded database's address is in no environment, and is right.
+    environ = {"DATABASE_URL": "postgresql://embedded", **situation.environ}
     try:
-        settings = Settings.model_validate({"DATABASE_URL": "postgresql://unused", **addresses, **given})
-    except ValidationError as error:
-        wrong = "; ".join(f"TOLLGATE_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors())
+        settings = load_settings(environ)
+    except WrongSettings as error:
+        wrong = "; ".join(line.strip() for line in str(error).splitlines()[1:])
         yield failed("Settings", wrong, "correct these variables of the environment")
         return
-    names = sorted([*addresses, *(f"TOLLGATE_{name.upper()}" for name in given)])
+    known = {*variables(Settings), *databases.NAMES}
+    names = sorted(name for name, value in situation.environ.items() if value and name.upper() in known)
     yield ok("Settings", f"{len(names)} set in the environment{': ' if names else ''}{', '.join(names)}")
     if not settings.sandbox and settings.allow_private_webhook_targets:
         advice = "unset TOLLGATE_ALLOW_PRIVATE_WEBHOOK_TARGETS in production: it opens your own network"
