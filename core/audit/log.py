@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import new_id
+from core.persistence import pipeline
 from core.persistence.database import Scope
 from core.persistence.tables import audit_log
 
@@ -29,20 +30,19 @@ def record(
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Say who did what to which row, and why. `details` holds no secrets and no people's data."""
-    connection.execute(
-        audit_log.insert().values(
-            id=new_id(),
-            merchant_id=scope.merchant_id,
-            mode=scope.mode,
-            actor=actor,
-            action=action,
-            subject_kind=subject_kind,
-            subject_id=subject_id,
-            payment_id=payment_id,
-            from_status=from_status,
-            to_status=to_status,
-            cause=cause,
-            request_id=request_id,
-            details=dict(details or {}),
-        )
-    )
+    values = {
+        "id": new_id(),
+        "merchant_id": scope.merchant_id,
+        "mode": scope.mode,
+        "actor": actor,
+        "action": action,
+        "subject_kind": subject_kind,
+        "subject_id": subject_id,
+        "payment_id": payment_id,
+        "from_status": from_status,
+        "to_status": to_status,
+        "cause": cause,
+        "request_id": request_id,
+        "details": details or {},
+    }
+    pipeline.insert(connection, audit_log, values)

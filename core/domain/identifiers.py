@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from base64 import b32hexencode
 from uuid import UUID
 
 #: Crockford's alphabet: no i, l, o, u, so that an id read over the phone survives.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_FROM_HEX = bytes.maketrans(b"0123456789ABCDEFGHIJKLMNOPQRSTUV", _ALPHABET.encode())
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 #: 26 letters of 5 bits hold 130 bits; the first letter therefore stays at or below 7.
 _LENGTH = 26
@@ -53,12 +55,9 @@ def new_id() -> UUID:
 
 def public_id(kind: str, value: UUID) -> str:
     """The id as callers see it, e.g. `pay_01k…`."""
-    number = value.int
-    letters = [""] * _LENGTH
-    for position in range(_LENGTH - 1, -1, -1):
-        letters[position] = _ALPHABET[number & 31]
-        number >>= 5
-    return f"{PREFIXES[kind]}_{''.join(letters)}"
+    # 128 bits stand at the right of 130; the encoder wants whole groups of 40, so 30 bits of nothing follow.
+    word = b32hexencode((value.int << 30).to_bytes(20, "big"))[:_LENGTH].translate(_FROM_HEX)
+    return f"{PREFIXES[kind]}_{word.decode()}"
 
 
 def parse_id(kind: str, text: str) -> UUID:

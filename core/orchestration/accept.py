@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.domain import representations
@@ -54,9 +55,17 @@ def create_payment(core: Core, caller: Caller, command: CreatePayment, key: Idem
         found = router.candidates(connection, caller.scope.merchant_id, caller.scope.mode, wish)
         router.require_eligible(found, wish)
         payment = _store_payment(core, connection, caller, command)
-        return _answer(connection, caller, key, "create_payment", payment)
+        answer = enqueue(connection, caller, "create_payment", payment)
+        idempotency.keep(connection, caller.scope, key, answer)
+        return answer
 
-    return _once(core, caller, key, act)
+    try:
+        return _unless_known(core, caller, key, act)
+    except sa.exc.IntegrityError as error:
+        if not idempotency.taken(error):
+            raise
+    # A parallel request with this key was first; nothing of this one is left.
+    return _unless_known(core, caller, key, act)
 
 
 def capture_payment(core: Core, caller: Caller, command: CapturePayment, key: IdempotencyKey) -> Accepted:
@@ -112,8 +121,14 @@ def sync_payment(core: Core, caller: Caller, command: SyncPayment, key: Idempote
 
 def _once(core: Core, caller: Caller, key: IdempotencyKey, act: Callable[[Connection], Accepted]) -> Accepted:
     """What the key has answered already, or what `act` does under it, in one commit."""
-    with core.transaction(caller.scope, core.settings.idempotency_wait) as connection, idempotency.short_waits():
+    with idempotency.short_waits(), core.transaction(caller.scope, core.settings.idempotency_wait) as connection:
         return idempotency.reserve(connection, caller.scope, key) or act(connection)
+
+
+def _unless_known(core: Core, caller: Caller, key: IdempotencyKey, act: Callable[[Connection], Accepted]) -> Accepted:
+    """The same for what locks no row before it writes: the key is taken with everything else, on one trip."""
+    with idempotency.short_waits(), core.transaction(caller.scope, core.settings.idempotency_wait) as connection:
+        return idempotency.find(connection, caller.scope, key) or act(connection)
 
 
 def _answer(

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from core.orchestration.pacing import Pacer, PrivatePacer, SharedPacer
-from core.persistence.database import Database, Scope, create_engine
+from core.persistence.database import Database, Scope, open_database
 from core.persistence.vault import KeyUnavailable, Vault, read_key_file
 from core.settings import Settings
 
@@ -79,5 +79,5 @@ def open_core(settings: Settings, pool_size: int, application: str, wake: Wake =
     if settings.key_file is None:
         raise KeyUnavailable("set TOLLGATE_KEY_FILE to the file that holds the sealing keys")
     keys = read_key_file(settings.key_file)
-    engine = create_engine(settings.database_url, pool_size, application)
-    return Core(settings, Database(engine), Vault(keys), wake, SharedPacer(settings.redis_url))
+    database = open_database(settings.database_url, pool_size, application)
+    return Core(settings, database, Vault(keys), wake, SharedPacer(settings.redis_url))

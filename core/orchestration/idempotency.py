@@ -19,7 +19,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from core.domain.errors import IdempotencyInUse, IdempotencyMismatch
+from core.persistence import pipeline
 from core.persistence.database import Scope
+from core.persistence.queries import opening
 from core.persistence.tables import idempotency_keys as keys
 
 
@@ -41,6 +43,44 @@ class Accepted:
     replayed: bool
     job_id: UUID | None = None
     payment_id: UUID | None = None
+
+
+_FIND = (
+    f"SELECT {opening.COLUMNS}, k.fingerprint, k.status_code, k.response, k.location, k.job_id, k.payment_id "
+    "FROM (SELECT 1) AS one LEFT JOIN idempotency_keys k "
+    "ON k.merchant_id = %(merchant)s AND k.mode = %(mode)s AND k.key = %(key)s"
+)
+
+
+def find(connection: Connection, scope: Scope, key: IdempotencyKey) -> Accepted | None:
+    """What the key has answered already; reads what accepting a payment needs on the same trip.
+
+    Raises IdempotencyMismatch for another body.
+    """
+    row = pipeline.fetch(connection, _FIND, {**opening.values(scope), "key": key.key})[0]
+    opening.keep(connection, row)
+    return None if row["status_code"] is None else _replayed(row, key)
+
+
+def keep(connection: Connection, scope: Scope, key: IdempotencyKey, answer: Accepted) -> None:
+    """Take the key and store its answer at once, in the commit of the effect.
+
+    Where a parallel request has the key first, that commit fails with what `taken` recognises.
+    """
+    values = {
+        "merchant_id": scope.merchant_id,
+        "mode": scope.mode,
+        "key": key.key,
+        "fingerprint": key.fingerprint,
+        **_answer_values(answer),
+    }
+    pipeline.insert(connection, keys, values)
+
+
+def taken(error: sa.exc.IntegrityError) -> bool:
+    """Did another request with the same key commit first?"""
+    diagnosis = getattr(error.orig, "diag", None)
+    return getattr(diagnosis, "constraint_name", None) == "idempotency_keys_pkey"
 
 
 def reserve(connection: Connection, scope: Scope, key: IdempotencyKey) -> Accepted | None:
@@ -69,10 +109,15 @@ def _replay(connection: Connection, scope: Scope, key: IdempotencyKey) -> Accept
     query = sa.select(keys).where(
         keys.c.merchant_id == scope.merchant_id, keys.c.mode == scope.mode, keys.c.key == key.key
     )
-    stored = connection.execute(query).one()
-    if bytes(stored.fingerprint) != key.fingerprint:
+    return _replayed(connection.execute(query).mappings().one(), key)
+
+
+def _replayed(stored: Mapping[Any, Any], key: IdempotencyKey) -> Accepted:
+    if bytes(stored["fingerprint"]) != key.fingerprint:
         raise IdempotencyMismatch("this Idempotency-Key was used with another request; use a new key for a new request")
-    return Accepted(stored.status_code, stored.response, stored.location, True, stored.job_id, stored.payment_id)
+    return Accepted(
+        stored["status_code"], stored["response"], stored["location"], True, stored["job_id"], stored["payment_id"]
+    )
 
 
 def fill(connection: Connection, scope: Scope, key: IdempotencyKey, answer: Accepted) -> None:
@@ -80,14 +125,18 @@ def fill(connection: Connection, scope: Scope, key: IdempotencyKey, answer: Acce
     connection.execute(
         keys.update()
         .where(keys.c.merchant_id == scope.merchant_id, keys.c.mode == scope.mode, keys.c.key == key.key)
-        .values(
-            status_code=answer.status_code,
-            response=dict(answer.body),
-            location=answer.location,
-            job_id=answer.job_id,
-            payment_id=answer.payment_id,
-        )
+        .values(**_answer_values(answer))
     )
+
+
+def _answer_values(answer: Accepted) -> dict[str, Any]:
+    return {
+        "status_code": answer.status_code,
+        "response": dict(answer.body),
+        "location": answer.location,
+        "job_id": answer.job_id,
+        "payment_id": answer.payment_id,
+    }
 
 
 @contextmanager

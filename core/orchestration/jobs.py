@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from core.domain.identifiers import new_id, public_id
+from core.persistence import pipeline
 from core.persistence.database import Database, Scope
 from core.persistence.queries.findings import open_finding
 from core.persistence.tables import jobs
@@ -86,20 +87,19 @@ def enqueue(
 ) -> UUID:
     """Store a queued job in the caller's transaction."""
     chosen = job_id or new_id()
-    connection.execute(
-        jobs.insert().values(
-            id=chosen,
-            merchant_id=scope.merchant_id,
-            mode=scope.mode,
-            kind=kind,
-            lane=LANES[kind],
-            status="queued",
-            payment_id=payment_id,
-            target_id=target_id,
-            endpoint_id=endpoint_id,
-            arguments=dict(arguments or {}),
-        )
-    )
+    values = {
+        "id": chosen,
+        "merchant_id": scope.merchant_id,
+        "mode": scope.mode,
+        "kind": kind,
+        "lane": LANES[kind],
+        "status": "queued",
+        "payment_id": payment_id,
+        "target_id": target_id,
+        "endpoint_id": endpoint_id,
+        "arguments": arguments or {},
+    }
+    pipeline.insert(connection, jobs, values)
     _hint(connection, LANES[kind], chosen)
     return chosen
 
@@ -249,6 +249,12 @@ _REQUEUE = sa.text(
     "lease_losses = 0, run_after = app_now() + make_interval(secs => :delay) "
     "WHERE id = :id AND fence = :fence AND status = 'running'"
 )
+# Claims of workers that died go with it: attempts are told as claims without them, and they are forgotten here.
+_KEEP_BACK = sa.text(
+    "UPDATE jobs SET status = 'queued', lease_until = NULL, worker = NULL, "
+    "attempts = attempts - 1 - lease_losses, lease_losses = 0, run_after = app_now() + make_interval(secs => :delay) "
+    "WHERE id = :id AND fence = :fence AND status = 'running'"
+)
 
 
 def finish(connection: Connection, job: Job, status: str = "succeeded", error: Mapping[str, Any] | None = None) -> None:
@@ -262,6 +268,13 @@ def requeue(connection: Connection, job: Job, delay: float, error: Mapping[str, 
     """Put a job back, due again in `delay` seconds. Raises LeaseLost."""
     values = {"id": job.id, "fence": job.fence, "delay": delay, "error": _json(error)}
     if connection.execute(_REQUEUE, values).rowcount != 1:
+        raise LeaseLost(str(job.id))
+
+
+def keep_back(connection: Connection, job: Job, delay: float) -> None:
+    """Put a job back untried, due again in `delay` seconds: this claim counts as no attempt. Raises LeaseLost."""
+    values = {"id": job.id, "fence": job.fence, "delay": delay}
+    if connection.execute(_KEEP_BACK, values).rowcount != 1:
         raise LeaseLost(str(job.id))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from core.domain.errors import CapabilityUnsupported, FieldError, RequestRefused
 from core.domain.identifiers import public_id
+from core.persistence.queries import opening
 from core.persistence.tables import provider_accounts
 from core.providers.base import Capabilities
 from core.providers.registry import PROVIDERS
@@ -90,15 +91,22 @@ _ACCOUNTS = (
 def candidates(connection: Connection, merchant_id: UUID, mode: str, wish: Wish) -> list[Candidate]:
     """Every account of the merchant and mode in order of priority, with what speaks against it."""
     found = []
-    for row in connection.execute(_ACCOUNTS, {"merchant": merchant_id, "mode": mode}):
-        if wish.provider_pin is not None and row.provider != wish.provider_pin:
+    for account_id, provider, name, status in _accounts(connection, merchant_id, mode):
+        if wish.provider_pin is not None and provider != wish.provider_pin:
             reasons: tuple[str, ...] = (f"the request asks for {wish.provider_pin}",)
-        elif row.status != "enabled":
-            reasons = (f"the account is {row.status}",)
+        elif status != "enabled":
+            reasons = (f"the account is {status}",)
         else:
-            reasons = reasons_against(PROVIDERS[row.provider].capabilities, wish)
-        found.append(Candidate(row.id, row.provider, row.name, reasons))
+            reasons = reasons_against(PROVIDERS[provider].capabilities, wish)
+        found.append(Candidate(account_id, provider, name, reasons))
     return found
+
+
+def _accounts(connection: Connection, merchant_id: UUID, mode: str) -> Iterable[tuple[UUID, str, str, str]]:
+    known = opening.known_accounts(connection)
+    if known is not None:
+        return known
+    return [tuple(row) for row in connection.execute(_ACCOUNTS, {"merchant": merchant_id, "mode": mode})]
 
 
 def eligible(found: Sequence[Candidate], used: frozenset[UUID] = frozenset()) -> list[Candidate]:

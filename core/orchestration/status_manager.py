@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from core.audit import log
 from core.domain import representations
@@ -22,6 +22,7 @@ from core.domain.outcomes import CANCEL_AFTER_DECLINE, Facts, NextAction, Outcom
 from core.domain.statuses import CHARGE_KINDS, FINAL_PAYMENT, check_step
 from core.orchestration import jobs, settlement
 from core.orchestration.context import Cause, Core
+from core.persistence import pipeline
 from core.persistence.database import Scope, present
 from core.persistence.queries import events
 from core.persistence.queries import payments as rows
@@ -33,6 +34,8 @@ from core.providers.base import News
 Row = Mapping[Any, Any]
 
 _TABLES = {"payment": payments, "transaction": transactions, "refund": refunds}
+#: Columns of a new row that nobody names.
+_EMPTY = {subject: dict.fromkeys(table.columns.keys()) for subject, table in _TABLES.items()}
 _SUMS = "amount_authorized amount_captured amount_received amount_refunded amount_disputed refund_reserved sync_count"
 _NEW_PAYMENT: Mapping[str, int] = {**dict.fromkeys(_SUMS.split(), 0), "event_sequence": 1}
 
@@ -47,27 +50,26 @@ class Applied:
     review: str | None = None
 
 
-def create_payment(connection: Connection, scope: Scope, values: Mapping[str, Any], cause: Cause) -> RowMapping:
+def create_payment(connection: Connection, scope: Scope, values: Mapping[str, Any], cause: Cause) -> Row:
     """Store a payment with its first status, and the event that tells of it."""
-    filled = {**values, **_NEW_PAYMENT, "created_at": present(connection), "updated_at": present(connection)}
-    row = _create(connection, scope, "payment", filled, "processing", cause, values["id"])
-    _tell(connection, scope, "payment.processing", row["id"], 1, {"payment": representations.event_payment(row)})
+    row = _create(connection, scope, "payment", {**values, **_NEW_PAYMENT}, "processing", cause, values["id"])
+    _tell(connection, scope, "payment.processing", row["id"], {"payment": representations.event_payment(row)})
     return row
 
 
-def create_refund(connection: Connection, payment: Row, values: Mapping[str, Any], cause: Cause) -> RowMapping:
+def create_refund(connection: Connection, payment: Row, values: Mapping[str, Any], cause: Cause) -> Row:
     """Store a refund with its first status; what we ask for ourselves is reserved on the locked payment."""
     scope = _scope(payment)
     if values["origin"] == "api":
-        reserved = payments.c.refund_reserved + values["amount"]
-        _update(connection, payments, payment["id"], {"refund_reserved": reserved})
+        reserved = payment["refund_reserved"] + values["amount"]
+        _update(connection, payments, payment, {"refund_reserved": reserved})
     filled = {"id": new_id(), "payment_id": payment["id"], "currency": payment["currency"], **values}
     row = _create(connection, scope, "refund", filled, "processing", cause, payment["id"])
     _emit(connection, scope, "refund.processing", payment["id"], {"refund": representations.refund(row)})
     return row
 
 
-def create_transaction(connection: Connection, payment: Row, values: Mapping[str, Any], cause: Cause) -> RowMapping:
+def create_transaction(connection: Connection, payment: Row, values: Mapping[str, Any], cause: Cause) -> Row:
     """Announce a send before it happens: provider key, number and request are fixed from here on."""
     now = present(connection)
     filled = {
@@ -139,8 +141,8 @@ def fail_unsent(core: Core, connection: Connection, payment: Row, decline: Mappi
 def fail_refund(connection: Connection, payment: Row, refund: Row, failure: Mapping[str, Any], cause: Cause) -> None:
     """End a refund that can never be sent, and give its reservation back."""
     plan = settlement.Plan(refund_status="failed", refund={"failure": dict(failure)})
-    reserved = payments.c.refund_reserved - (refund["amount"] if refund["origin"] == "api" else 0)
-    payment = _update(connection, payments, payment["id"], {"refund_reserved": reserved})
+    reserved = payment["refund_reserved"] - (refund["amount"] if refund["origin"] == "api" else 0)
+    payment = _update(connection, payments, payment, {"refund_reserved": reserved})
     _change_refund(connection, payment, refund, plan, None, cause)
 
 
@@ -150,7 +152,7 @@ def close_abandoned(core: Core, connection: Connection, payment: Row, start: Row
     watch = present(connection) + timedelta(seconds=core.settings.redirect_watch)
     changed = _change_payment(core, connection, payment, "canceled", {"watch_until": watch}, cause)
     next_look = present(connection) + timedelta(seconds=core.settings.sync_delays[-1])
-    return _update(connection, payments, changed["id"], {"next_sync_at": next_look})
+    return _update(connection, payments, changed, {"next_sync_at": next_look})
 
 
 def apply_without_transaction(
@@ -198,11 +200,20 @@ def _create(
     status: str,
     cause: Cause,
     payment_id: UUID,
-) -> RowMapping:
+) -> Row:
     check_step(subject, None, status)
-    table = _TABLES[subject]
-    filled = {"id": new_id(), "merchant_id": scope.merchant_id, "mode": scope.mode, **values, "status": status}
-    row = connection.execute(table.insert().values(**filled).returning(table)).mappings().one()
+    table, now = _TABLES[subject], present(connection)
+    row = {
+        **_EMPTY[subject],
+        "id": new_id(),
+        "merchant_id": scope.merchant_id,
+        "mode": scope.mode,
+        "created_at": now,
+        "updated_at": now,
+        **values,
+        "status": status,
+    }
+    pipeline.insert(connection, table, row)
     _audit(connection, scope, subject, row["id"], payment_id, None, status, cause)
     return row
 
@@ -217,7 +228,9 @@ def _change(
     if status is not None:
         check_step(subject, row["status"], status)
         changes["status"] = status
-    changed = _update(connection, _TABLES[subject], row["id"], changes)
+    # Every change of a payment's status is told of, and what is told is counted.
+    told = ("event_sequence = event_sequence + 1",) if subject == "payment" and status is not None else ()
+    changed = _update(connection, _TABLES[subject], row, changes, *told)
     if status is not None:
         payment_id = row["id"] if subject == "payment" else row["payment_id"]
         _audit(connection, _scope(row), subject, row["id"], payment_id, row["status"], status, cause)
@@ -233,7 +246,7 @@ def _change_payment(
     changed = _change(connection, "payment", payment, status, changes, cause)
     if status is not None:
         body = {"payment": representations.event_payment(changed)}
-        _emit(connection, _scope(changed), f"payment.{status}", changed["id"], body)
+        _tell(connection, _scope(changed), f"payment.{status}", changed["id"], body)
     return changed
 
 
@@ -297,15 +310,12 @@ def _store_body(core: Core, connection: Connection, transaction: Row, outcome: O
 
 def _emit(connection: Connection, scope: Scope, kind: str, payment_id: UUID, body: Mapping[str, Any]) -> None:
     """An event with the payment's next sequence number, and a delivery job for every endpoint that wants it."""
-    sequence = payments.c.event_sequence + 1
-    row = _update(connection, payments, payment_id, {"event_sequence": sequence}, touch=False)
-    _tell(connection, scope, kind, payment_id, row["event_sequence"], body)
+    pipeline.update(connection, payments, payment_id, {}, "event_sequence = event_sequence + 1")
+    _tell(connection, scope, kind, payment_id, body)
 
 
-def _tell(
-    connection: Connection, scope: Scope, kind: str, payment_id: UUID, sequence: int, body: Mapping[str, Any]
-) -> None:
-    event_id = events.insert_event(connection, scope, kind, payment_id, sequence, body)
+def _tell(connection: Connection, scope: Scope, kind: str, payment_id: UUID, body: Mapping[str, Any]) -> None:
+    event_id = events.insert_event(connection, scope, kind, payment_id, body)
     arguments = {"event_created_at": present(connection).isoformat()}
     for endpoint_id in events.endpoints_for(connection, scope, kind):
         jobs.enqueue(
@@ -319,12 +329,11 @@ def _tell(
         )
 
 
-def _update(
-    connection: Connection, table: sa.Table, row_id: UUID, values: Mapping[str, Any], touch: bool = True
-) -> RowMapping:
-    changes = {**values, "updated_at": sa.func.app_now()} if touch else dict(values)
-    statement = table.update().where(table.c.id == row_id).values(**changes).returning(table)
-    return connection.execute(statement).mappings().one()
+def _update(connection: Connection, table: sa.Table, row: Row, values: Mapping[str, Any], *also: str) -> Row:
+    """Write to a locked row; what it is then is known without reading it back."""
+    changes = {**values, "updated_at": present(connection)}
+    pipeline.update(connection, table, row["id"], changes, *also)
+    return {**row, **changes}
 
 
 def _audit(

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy.engine import Connection, Engine, make_url
+
+from core.persistence import pipeline
 
 #: Nothing we do in a transaction takes longer; a lock that does is a fault to be seen, not waited out.
 _SERVER_OPTIONS = (
     "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=15000 -c timezone=UTC"
 )
 
-_SET_SCOPE = sa.text(
-    "SELECT app_now(), set_config('tollgate.merchant_id', :merchant, true), set_config('tollgate.mode', :mode, true), "
-    "set_config('lock_timeout', :lock_timeout, true)"
+#: Under this name a statement that reads the time along with its rows leaves it for `present`.
+_NOW = "now"
+#: Marks an engine whose connections need no word about it at each use.
+_OWN_BEGIN = "tollgate_own_begin"
+
+#: How long a transaction waits for another's lock; the connections are opened with it.
+LOCK_TIMEOUT = 5.0
+
+_BEGIN = "BEGIN"
+_SET_SCOPE = (
+    "SELECT set_config('tollgate.merchant_id', %(merchant)s, true), set_config('tollgate.mode', %(mode)s, true)"
 )
+_SET_LOCK_TIMEOUT = "SET LOCAL lock_timeout = %(lock_timeout)s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +52,16 @@ def driver_url(url: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
-def create_engine(url: str, pool_size: int, application: str = "tollgate") -> Engine:
-    """An engine whose connections end by themselves when the server hangs."""
-    return sa.create_engine(
+def create_engine(url: str, pool_size: int, application: str = "tollgate", *, autocommit: bool = False) -> Engine:
+    """An engine whose connections end by themselves when the server hangs.
+
+    With `autocommit` the driver opens no transactions of its own: `Database` does, on the way of another statement.
+    """
+    engine = sa.create_engine(
         driver_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
-        pool_pre_ping=True,
         hide_parameters=True,  # an error names the statement, never a row's values
         connect_args={
             "options": _SERVER_OPTIONS,
@@ -55,22 +71,45 @@ def create_engine(url: str, pool_size: int, application: str = "tollgate") -> En
             "keepalives_interval": 3,
             "keepalives_count": 3,
         },
+        **({"isolation_level": "AUTOCOMMIT", "execution_options": {_OWN_BEGIN: True}} if autocommit else {}),
     )
+    sa.event.listen(engine, "checkout", _refuse_dead)
+    pipeline.install(engine)
+    return engine
 
 
-def set_scope(connection: Connection, scope: Scope, lock_timeout: float = 5.0) -> None:
+def _refuse_dead(driver_connection: Any, record: Any, proxy: Any) -> None:
+    """A connection that has something to say while nobody asked is one whose server went away: take another.
+
+    It costs no trip, unlike asking the server; a connection that dies later fails its transaction either way.
+    """
+    if driver_connection.closed:
+        raise sa.exc.DisconnectionError("the connection is closed")
+    poll = select.poll()
+    poll.register(driver_connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise sa.exc.DisconnectionError("the server closed the connection")
+
+
+def open_database(url: str, pool_size: int, application: str) -> Database:
+    """What a process works through: its own connections, at most `pool_size` of them."""
+    return Database(create_engine(url, pool_size, application, autocommit=True))
+
+
+def set_scope(connection: Connection, scope: Scope, lock_timeout: float = LOCK_TIMEOUT) -> None:
     """Hold the rest of the transaction to one merchant and mode."""
-    values = {
-        "merchant": str(scope.merchant_id),
-        "mode": scope.mode,
-        "lock_timeout": f"{lock_timeout * 1000:.0f}ms",
-    }
-    connection.info["now"] = connection.execute(_SET_SCOPE, values).scalar_one()
+    pipeline.later(connection, _SET_SCOPE, {"merchant": str(scope.merchant_id), "mode": scope.mode})
+    if lock_timeout != LOCK_TIMEOUT:
+        pipeline.later(connection, _SET_LOCK_TIMEOUT, {"lock_timeout": f"{lock_timeout * 1000:.0f}ms"})
+    pipeline.known(connection).clear()
 
 
 def present(connection: Connection) -> datetime:
-    """The database's time, read when the transaction was scoped."""
-    now: datetime = connection.info["now"]
+    """The database's time, the same throughout a transaction."""
+    known = pipeline.known(connection)
+    if _NOW not in known:
+        known[_NOW] = pipeline.fetch(connection, "SELECT app_now() AS now")[0]["now"]
+    now: datetime = known[_NOW]
     return now
 
 
@@ -78,20 +117,69 @@ class Database:
     """Hands out transactions. Every one commits on leaving the block and rolls back on an exception."""
 
     def __init__(self, engine: Engine) -> None:
+        # The pool is the engine's; `BEGIN` is ours, so that it travels with the first statement.
         self.engine = engine
+        own = engine.get_execution_options().get(_OWN_BEGIN, False)
+        self._sending = engine if own else engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
-    def scoped(self, scope: Scope, lock_timeout: float = 5.0) -> Iterator[Connection]:
+    def scoped(self, scope: Scope, lock_timeout: float = LOCK_TIMEOUT) -> Iterator[Connection]:
         """A transaction that sees one merchant's rows of one mode (row-level security).
 
         `lock_timeout` in seconds: how long it waits for another's lock before Postgres ends it (55P03).
         """
-        with self.engine.begin() as connection:
+        with self.unscoped() as connection:
             set_scope(connection, scope, lock_timeout)
             yield connection
 
     @contextmanager
     def unscoped(self) -> Iterator[Connection]:
         """A transaction across merchants: claims and sweeps of the worker role, key look-ups of the api's."""
-        with self.engine.begin() as connection:
+        connection = self._sending.connect()
+        try:
+            pipeline.open_pipeline(connection, _BEGIN)
+            try:
+                yield connection
+                _commit(connection)
+            except BaseException:
+                _roll_back(connection)
+                raise
+        finally:
+            connection.close()
+
+    @contextmanager
+    def glance(self, scope: Scope | None = None) -> Iterator[Connection]:
+        """For exactly one statement that reads or writes by itself: it needs no BEGIN and no COMMIT.
+
+        A second one is refused, since the scope held for the first alone.
+        """
+        connection = self._sending.connect()
+        try:
+            pipeline.open_pipeline(connection)
+            if scope is not None:
+                set_scope(connection, scope)
+            connection.info[pipeline.ONLY_ONE] = True
             yield connection
+        finally:
+            pipeline.close_pipeline(connection)
+            connection.info.pop(pipeline.ONLY_ONE, None)
+            connection.close()
+
+
+def _commit(connection: Connection) -> None:
+    waiting = pipeline.close_pipeline(connection)
+    if waiting != [_BEGIN]:
+        pipeline.send(connection, ";\n".join((*waiting, "COMMIT")))
+
+
+def _roll_back(connection: Connection) -> None:
+    """Drop what waits, and end what Postgres has begun; a connection that cannot say so is not used again."""
+    pipeline.close_pipeline(connection)
+    if connection.invalidated:
+        return
+    try:
+        driver: Any = connection.connection.driver_connection
+        if driver.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            driver.cursor().execute("ROLLBACK")
+    except Exception as error:  # noqa: BLE001 - whatever broke it, the pool must not hand it out again
+        connection.invalidate(error)

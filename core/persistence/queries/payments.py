@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from core.domain.statuses import CHARGE_KINDS
+from core.persistence import pipeline
 from core.persistence.database import Scope
 from core.persistence.tables import bodies, customers, payments, refunds, transactions
 
@@ -95,7 +96,7 @@ def find_by_provider(connection: Connection, account_id: UUID, provider_id: str)
 
 
 def insert_customer(connection: Connection, scope: Scope, values: Values) -> None:
-    connection.execute(customers.insert().values(merchant_id=scope.merchant_id, mode=scope.mode, **values))
+    pipeline.insert(connection, customers, {"merchant_id": scope.merchant_id, "mode": scope.mode, **values})
 
 
 def find_customer(connection: Connection, customer_id: UUID) -> RowMapping | None:
@@ -106,16 +107,15 @@ def insert_body(
     connection: Connection, scope: Scope, owner_kind: str, owner_id: UUID, body_id: UUID, sealed: bytes
 ) -> None:
     """`sealed` is bound to (bodies, sealed, body_id)."""
-    connection.execute(
-        bodies.insert().values(
-            id=body_id,
-            merchant_id=scope.merchant_id,
-            mode=scope.mode,
-            owner_kind=owner_kind,
-            owner_id=owner_id,
-            sealed=sealed,
-        )
-    )
+    values = {
+        "id": body_id,
+        "merchant_id": scope.merchant_id,
+        "mode": scope.mode,
+        "owner_kind": owner_kind,
+        "owner_id": owner_id,
+        "sealed": sealed,
+    }
+    pipeline.insert(connection, bodies, values)
 
 
 def newest_body(connection: Connection, owner_id: UUID) -> RowMapping:

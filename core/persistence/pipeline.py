@@ -1,0 +1,171 @@
+"""Statements that need no answer wait for the next one that does, and all travel to Postgres together.
+
+A trip costs both sides more than most statements do, so a payment's rows are written in one. psycopg2 speaks the
+simple protocol, in which one message may hold several statements and the last one's rows come back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+Values = Mapping[str, Any]
+#: A row by column name.
+Found = dict[str, Any]
+
+_WAITING = "waiting"
+_KNOWN = "known"
+#: Set on a connection that is good for one statement alone: True, then False once it is used.
+ONLY_ONE = "only_one"
+#: Rendered here with their values in place, so that a percent sign in a value is only that.
+_AS_IT_IS = {"no_parameters": True}
+
+
+def install(engine: sa.Engine) -> None:
+    """Let statements that SQLAlchemy sends take along what waits, and keep what they took out of its errors."""
+    sa.event.listen(engine, "before_cursor_execute", _take_along, retval=True)
+    sa.event.listen(engine, "handle_error", _keep_values_out)
+
+
+def open_pipeline(connection: Connection, *opening: str) -> None:
+    """From here on statements may wait; `opening` travels with the first that does not."""
+    connection.info[_WAITING] = list(opening)
+    connection.info[_KNOWN] = {}
+
+
+def close_pipeline(connection: Connection) -> list[str]:
+    """What still waits, in order; nothing does afterwards, and nothing is known any more."""
+    connection.info.pop(_KNOWN, None)
+    return cast(list[str], connection.info.pop(_WAITING, []))
+
+
+def known(connection: Connection) -> dict[str, Any]:
+    """What this transaction has read along with something else, so that nobody has to ask again."""
+    found: dict[str, Any] | None = connection.info.get(_KNOWN)
+    return {} if found is None else found
+
+
+def later(connection: Connection, sql: str, values: Values | None = None) -> None:
+    """Send it with the next statement, or with the commit: an error of it is raised there.
+
+    `sql` names its values as `%(name)s`.
+    """
+    text = render(connection, sql, values) if values is not None else sql
+    waiting: list[str] | None = connection.info.get(_WAITING)
+    if waiting is None:  # a connection that somebody else opened
+        connection.exec_driver_sql(text, execution_options=_AS_IT_IS)
+    else:
+        waiting.append(text)
+
+
+def fetch(connection: Connection, sql: str, values: Values | None = None) -> list[Found]:
+    """Send what waits and this, and return its rows. Raises SQLAlchemy's errors, also for what had waited."""
+    names, rows = fetch_tuples(connection, sql, values)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def fetch_tuples(
+    connection: Connection, sql: str, values: Values | None = None
+) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+    """The same as columns and rows, for a statement that names a column twice."""
+    text = render(connection, sql, values) if values is not None else sql
+    result = send(connection, text)
+    return tuple(result.keys()), result.fetchall()
+
+
+def send(connection: Connection, text: str) -> sa.CursorResult[Any]:
+    """Send what waits and a rendered statement now."""
+    waiting: list[str] | None = connection.info.get(_WAITING)
+    if waiting:
+        text = ";\n".join((*waiting, text))
+        waiting.clear()
+    return connection.exec_driver_sql(text, execution_options=_AS_IT_IS)
+
+
+def render(connection: Connection, sql: str, values: Values | Sequence[Any]) -> str:
+    """The statement with its values in place, quoted by psycopg2 for this connection."""
+    cursor = connection.connection.cursor()
+    try:
+        return cast(bytes, cursor.mogrify(sql, values)).decode()
+    finally:
+        cursor.close()
+
+
+def insert(connection: Connection, table: sa.Table, values: Values, **computed: str) -> None:
+    """Write a row; nothing comes back, so every value that is needed afterwards is given.
+
+    `computed` are columns whose value is SQL, which may name the others as `%(name)s`.
+    """
+    text = _insert_text(table, tuple(values), tuple(computed.items()))
+    later(connection, text, _adapted(table, values))
+
+
+def update(connection: Connection, table: sa.Table, row_id: Any, values: Values, *also: str) -> None:
+    """Change one row by its id. `also` are assignments in SQL, such as `count = count + 1`."""
+    if values or also:
+        text = _update_text(table, tuple(values), also)
+        later(connection, text, {**_adapted(table, values), "row_id": row_id})
+
+
+def json_text(value: Any) -> str | None:
+    """JSON as the drivers take it; None stays NULL."""
+    return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
+@lru_cache(maxsize=512)
+def _insert_text(table: sa.Table, names: tuple[str, ...], computed: tuple[tuple[str, str], ...]) -> str:
+    columns = ", ".join([*names, *(name for name, _ in computed)])
+    places = ", ".join([*(f"%({name})s" for name in names), *(sql for _, sql in computed)])
+    return f"INSERT INTO {table.name} ({columns}) VALUES ({places})"  # noqa: S608 - names of our own columns
+
+
+@lru_cache(maxsize=512)
+def _update_text(table: sa.Table, names: tuple[str, ...], also: tuple[str, ...]) -> str:
+    changes = ", ".join([*(f"{name} = %({name})s" for name in names), *also])
+    return f"UPDATE {table.name} SET {changes} WHERE id = %(row_id)s"  # noqa: S608 - names of our own columns
+
+
+@lru_cache(maxsize=64)
+def _json_columns(table: sa.Table) -> frozenset[str]:
+    return frozenset(column.name for column in table.columns if isinstance(column.type, sa.JSON))
+
+
+def _adapted(table: sa.Table, values: Values) -> dict[str, Any]:
+    return {name: json_text(value) if name in _json_columns(table) else value for name, value in values.items()}
+
+
+def _spend(connection: Connection) -> None:
+    only_one = connection.info.get(ONLY_ONE)
+    if only_one is not None:
+        if not only_one:
+            raise RuntimeError("a glance is one statement; take a transaction for more")
+        connection.info[ONLY_ONE] = False
+
+
+def _take_along(
+    connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+) -> tuple[str, Any]:
+    _spend(connection)
+    waiting: list[str] | None = connection.info.get(_WAITING)
+    if not waiting:
+        return statement, parameters
+    text = ";\n".join(waiting)
+    waiting.clear()
+    if executemany:
+        cursor.execute(text)
+        return statement, parameters
+    if parameters or not context.no_parameters:
+        text = text.replace("%", "%%")  # the driver reads the whole for the statement's own places
+    return f"{text};\n{statement}", parameters
+
+
+def _keep_values_out(context: Any) -> None:
+    """What travelled along has its values in place; an error may say what Postgres said, never a row."""
+    error = context.sqlalchemy_exception
+    if isinstance(error, sa.exc.StatementError):
+        error.statement = None
