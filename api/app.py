@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from api import docs_page, errors, guard, metrics, request_ids, validation
 from api.admin.merchants import merchants
+from api.draining import Draining
 from api.events import events
 from api.health import health
 from api.jobs import jobs
@@ -20,13 +21,13 @@ from api.payments import payments
 from api.policy import current_policy, policy_of
 from api.providers import providers
 from api.refunds import refunds
-from api.state import Gate, attach
+from api.state import Gate, attach, gate
 from api.waiting import WaitingRoom
 from api.webhook_endpoints import webhook_endpoints
 from api.webhooks import webhooks
+from core import startup
 from core.observability import configure_logging
 from core.orchestration.context import Core, open_core
-from core.settings import load_settings
 from workers.hints import make_wake
 
 log = structlog.get_logger()
@@ -35,9 +36,10 @@ _ROOMS = (payments, refunds, jobs, providers, events, webhook_endpoints, webhook
 
 
 def create_app() -> Flask:
-    """What the web server calls in each of its processes. Raises pydantic.ValidationError, KeyUnavailable."""
-    settings = load_settings()
+    """What the web server calls in each of its processes. Ends it with a sentence where it must not start."""
+    settings = startup.settings_or_exit()
     configure_logging(settings.log_level, "api")
+    startup.check_or_exit(settings, "api")
     # A connection a thread: none waits for another's, and waiting requests hold none.
     core = open_core(settings, settings.api_threads, "tollgate-api", make_wake(settings))
     return build_app(core)
@@ -55,7 +57,9 @@ def build_app(core: Core) -> Flask:
     app.request_class = guard.GateRequest
     app.config["MAX_CONTENT_LENGTH"] = max(core.settings.max_body_bytes, core.settings.max_webhook_bytes)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    attach(app, Gate(core, RateLimits(core.settings), WaitingRoom(core.settings.api_threads)))
+    draining = Draining(core.settings.drain_file)
+    waiting = WaitingRoom(core.settings.api_threads, draining)
+    attach(app, Gate(core, RateLimits(core.settings), waiting, draining))
     errors.install(app)
     app.before_request(_begin)
     app.before_request(guard.check)
@@ -112,6 +116,9 @@ def _secured(answer: Response) -> Response:
     policy = current_policy()
     if policy is None or policy.door != "public":
         headers["Cache-Control"] = "no-store"
+    if gate().draining():
+        # Else a kept-alive connection is closed under the next request, which nobody could tell from a lost one.
+        headers["Connection"] = "close"
     return answer
 
 

@@ -33,14 +33,21 @@ def ready() -> Response:
     """Can it do its work, and what stands in its way
 
     Without Redis work is picked up more slowly and limits are counted per process: degraded, but ready.
+    A server that was told to stop is `draining`: it still answers, but wants no new connections.
     """
     parts = {"postgres": _postgres(gate()), "redis": _redis(gate())}
+    if gate().draining():
+        return _not_ready("draining", parts)
     if parts["postgres"]["status"] != "ok":
-        answer = ok({"status": "unavailable", "dependencies": parts}, 503)
-        answer.headers["Retry-After"] = "2"
-        return answer
+        return _not_ready("unavailable", parts)
     degraded = any(part["status"] != "ok" for part in parts.values())
     return ok({"status": "degraded" if degraded else "ok", "dependencies": parts})
+
+
+def _not_ready(status: str, parts: dict[str, Any]) -> Response:
+    answer = ok({"status": status, "dependencies": parts}, 503)
+    answer.headers["Retry-After"] = "2"
+    return answer
 
 
 @route(health, "get", "/metrics", _PUBLIC, {200: None})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app, g
 
+from api.draining import Draining
 from api.limits import RateLimits
 from api.waiting import WaitingRoom
 from core.orchestration.context import Caller, Core
@@ -20,6 +21,7 @@ class Gate:
     core: Core
     limits: RateLimits
     waiting: WaitingRoom
+    draining: Draining
 
 
 def attach(app: Flask, gate: Gate) -> None:

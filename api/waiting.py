@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -28,10 +28,14 @@ def preferred_wait(header: str | None, most: float) -> int | None:
 
 
 class WaitingRoom:
-    """Seats for a quarter of the server's threads; who finds none is answered at once."""
+    """Seats for a quarter of the server's threads; who finds none is answered at once.
 
-    def __init__(self, threads: int) -> None:
+    Nobody waits any longer once `leaving` says that the server is about to stop.
+    """
+
+    def __init__(self, threads: int, leaving: Callable[[], bool]) -> None:
         self.seats = max(1, threads // 4)
+        self._leaving = leaving
         self._free = threading.BoundedSemaphore(self.seats)
 
     @contextmanager
@@ -45,6 +49,6 @@ class WaitingRoom:
                 self._free.release()
 
     def wait(self, core: Core, scope: Scope, job_id: UUID, seconds: float) -> bool:
-        """True once the job is settled; False when the time or the seats ran out. Raises NotFoundError."""
+        """True once the job is settled; False when time or seats ran out, or the server stops. Raises NotFoundError."""
         with self.seat() as taken:
-            return reading.wait_until_settled(core, scope, job_id, seconds if taken else 0)
+            return reading.wait_until_settled(core, scope, job_id, seconds if taken else 0, self._leaving)

@@ -11,15 +11,13 @@ from pathlib import Path
 
 from cli.ports import HOST
 from cli.processes import Spec
+from core.settings import Settings
 
 #: The tree the packages lie in: Python puts it on the path of `-m`, wherever the command was typed.
 ROOT = Path(__file__).resolve().parent.parent
 
-#: Two processes answer while one restarts; eight threads each, since a request waits for Postgres only.
-API_PROCESSES = 2
-API_THREADS = 8
-#: A worker finishes the calls that are under way, each at most 30 s, before it ends.
-WORKER_STOP = 35.0
+#: What an api process has for what is in flight, and a worker for its last commits, before they are killed.
+API_STOP, WORKER_STOP = 15.0, 5.0
 LANES = ("payments", "webhooks", "deliveries", "maintenance")
 
 
@@ -33,6 +31,10 @@ class Context:
     def log(self, name: str) -> Path:
         return self.directory / "logs" / f"{name}.log"
 
+    def seconds(self, setting: str) -> float:
+        """A setting as the child will read it."""
+        return float(self.env.get(f"TOLLGATE_{setting.upper()}") or Settings.model_fields[setting].default)
+
 
 def python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
@@ -40,26 +42,23 @@ def python(module: str, *arguments: str) -> list[str]:
 
 def api(context: Context, port: int, database_url: str) -> Spec:
     """The gate; ready once it reaches its dependencies."""
-    options = ["--interface", "wsgi", "--factory", "--host", HOST, "--port", str(port), "--no-ws"]
-    options += ["--workers", str(API_PROCESSES), "--blocking-threads", str(API_THREADS)]
-    options += ["--respawn-failed-workers", "--respawn-interval", "0.5"]
-    # Without a limit one that hangs would keep the whole from stopping.
-    options += ["--workers-kill-timeout", "10", "--log-level", "warning"]
     # The metrics of all the server's processes meet here; those of an earlier start are over.
     metrics = context.directory / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(mode=0o700)
     own = {"DATABASE_URL": database_url, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
-    own["TOLLGATE_API_THREADS"] = str(API_THREADS)
+    # No balancer asks whether it is ready; an operator who puts one in front says otherwise.
+    drain = context.env.get("TOLLGATE_DRAIN") or "0"
+    own["TOLLGATE_DRAIN"] = drain
     return Spec(
         name="api",
-        argv=python("granian", *options, "api.app:create_app"),
+        argv=python("api.serve", "--host", HOST, "--port", str(port)),
         env={**context.env, **own},
         cwd=ROOT,
         log=context.log("api"),
         ready=answers(port, "/readyz"),
         ready_timeout=60.0,
-        stop_timeout=15.0,
+        stop_timeout=float(drain) + API_STOP,
     )
 
 
@@ -79,7 +78,7 @@ def worker(context: Context, number: int, database_url: str) -> Spec:
         ready=ready_file.exists,
         ready_file=ready_file,
         ready_timeout=60.0,
-        stop_timeout=WORKER_STOP,
+        stop_timeout=context.seconds("provider_deadline") + WORKER_STOP,
     )
 
 

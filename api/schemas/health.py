@@ -24,5 +24,5 @@ class Dependencies(Shown):
 class Readiness(Shown):
     """Each dependency with its reason."""
 
-    status: Literal["ok", "degraded", "unavailable"]
+    status: Literal["ok", "degraded", "draining", "unavailable"]
     dependencies: Dependencies

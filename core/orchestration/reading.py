@@ -134,8 +134,10 @@ def get_outcome(core: Core, scope: Scope, job_id: UUID) -> dict[str, Any]:
         return {"job": representations.job(row), **_result(core, connection, scope, row)}
 
 
-def wait_until_settled(core: Core, scope: Scope, job_id: UUID, seconds: float) -> bool:
-    """Look again and again, holding no connection in between. False when the time is over.
+def wait_until_settled(
+    core: Core, scope: Scope, job_id: UUID, seconds: float, enough: Callable[[], bool] = lambda: False
+) -> bool:
+    """Look again and again, holding no connection in between. False when the time is over, or `enough` says so.
 
     Raises NotFoundError.
     """
@@ -149,7 +151,7 @@ def wait_until_settled(core: Core, scope: Scope, job_id: UUID, seconds: float) -
         if status in SETTLED:
             return True
         left = deadline - time.monotonic()
-        if left <= 0:
+        if left <= 0 or enough():
             return False
         time.sleep(min(pause, left))
         pause = min(pause * _SLOWING, _SLOWEST_LOOK)
