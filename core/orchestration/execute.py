@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
 from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Outcome, Unknown
-from core.orchestration import announce, inbox, jobs, outbox, pacing, provider_manager, resolve, settle
+from core.orchestration import announce, in_flight, inbox, jobs, outbox, pacing, provider_manager, resolve, settle
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.steps import Ask, Step
@@ -132,12 +132,17 @@ def _run_money(core: Core, job: Job) -> None:
 
 
 def take(core: Core, job: Job, step: Step) -> LookUp:
-    """Make the provider call of a step. No transaction is open here."""
+    """Make the provider call of a step, if its account has a place for it. No transaction is open here."""
     announced = time.monotonic()
+    with in_flight.call(core, step.account) as pause:
+        return _kept_back(step, pause) if pause else _call(core, job, step, announced)
+
+
+def _call(core: Core, job: Job, step: Step, announced: float) -> LookUp:
     operation = "look_up" if isinstance(step, Ask) else operation_of(step.request)
     pause = provider_manager.pause(core, job.scope, step.account, operation)
     if pause > pacing.MAX_PAUSE:
-        return _paced(step, pause)
+        return _kept_back(step, pause)
     if pause > 0:
         time.sleep(pause)
     # A worker that slept through its lease must not send: another one may be at it.
@@ -163,9 +168,10 @@ def take(core: Core, job: Job, step: Step) -> LookUp:
     return result
 
 
-def _paced(step: Step, pause: float) -> LookUp:
+def _kept_back(step: Step, pause: float) -> LookUp:
+    """It did not leave, and comes back after `pause` seconds."""
     if isinstance(step, Ask):
-        return Unknown(settle.PACED_LOOK_UP)
+        return settle.paced_look_up(pause)
     return NotExecuted(NotExecutedReason.RATE_LIMITED, settle.PACED, retry_after=pause)
 
 

@@ -18,7 +18,7 @@ from core.audit import log as audit
 from core.domain.errors import RequestRefused
 from core.domain.identifiers import public_id
 from core.domain.representations import timestamp
-from core.orchestration import egress, jobs, webhook_secrets
+from core.orchestration import egress, in_flight, jobs, webhook_secrets
 from core.orchestration.context import Core
 from core.orchestration.egress import Answer, Target
 from core.orchestration.jobs import Job
@@ -49,7 +49,16 @@ class Parcel:
 
 
 def deliver_event(core: Core, job: Job) -> None:
-    """Carry one `deliver_event` job through one attempt. Raises LeaseLost."""
+    """Carry one `deliver_event` job through one attempt, if its endpoint has a place for it. Raises LeaseLost."""
+    with in_flight.delivery(core, job) as pause:
+        if not pause:
+            _attempt(core, job)
+            return
+    with core.transaction(job.scope) as connection:
+        jobs.keep_back(connection, job, pause)
+
+
+def _attempt(core: Core, job: Job) -> None:
     with core.transaction(job.scope) as connection:
         parcel = _prepare(core, connection, job)
     if parcel is None:

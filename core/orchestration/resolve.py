@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from core.domain.outcomes import ActionRequired, Canceled, Declined, LookUp, NotExecuted, NotFound, Succeeded, Unknown
 from core.domain.statuses import OPEN_TRANSACTION
-from core.orchestration import announce, jobs, pacing, provider_manager, requests, status_manager
+from core.orchestration import announce, in_flight, jobs, pacing, provider_manager, requests, settle, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.persistence.database import present
@@ -62,10 +62,15 @@ def expire_payment(core: Core, job: Job) -> None:
 
 
 def _ask(core: Core, job: Job, question: Question) -> LookUp:
-    """No transaction is open here. What pacing keeps back for long is asked another time."""
+    """No transaction is open here. What has no place, or pacing keeps back for long, is asked another time."""
+    with in_flight.call(core, question.account) as pause:
+        return settle.paced_look_up(pause) if pause else _look_up(core, job, question)
+
+
+def _look_up(core: Core, job: Job, question: Question) -> LookUp:
     wait = provider_manager.pause(core, job.scope, question.account, "look_up")
     if wait > pacing.MAX_PAUSE:
-        return Unknown({"look_up": "paced"})
+        return settle.paced_look_up(wait)
     if wait > 0:
         time.sleep(wait)
     return question.account.provider.look_up(question.look_up)

@@ -26,7 +26,7 @@ from core.domain.outcomes import (
     failover_key,
 )
 from core.domain.statuses import may_step
-from core.orchestration import announce, jobs, pacing, provider_manager, router, status_manager
+from core.orchestration import announce, jobs, provider_manager, router, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.orchestration.steps import Ask, Send, Step
@@ -40,8 +40,11 @@ Row = Mapping[Any, Any]
 
 #: What NotExecuted's detail says when our own pacing kept the request back.
 PACED = "paced"
-#: The evidence of a look-up that was kept back: it says nothing about the transaction.
-PACED_LOOK_UP = {"look_up": PACED}
+
+
+def paced_look_up(pause: float) -> Unknown:
+    """A look-up that was kept back says nothing about the transaction; it is due again in `pause` seconds."""
+    return Unknown({"look_up": PACED, "pause": pause})
 
 
 def settle(core: Core, connection: Connection, job: Job, step: Step, result: LookUp) -> Step | None:
@@ -49,8 +52,8 @@ def settle(core: Core, connection: Connection, job: Job, step: Step, result: Loo
     payment = rows.lock_payment(connection, job.payment)
     transaction = rows.lock_transaction(connection, step.transaction_id)
     jobs.check_lease(connection, job)
-    if isinstance(result, Unknown) and result.evidence == PACED_LOOK_UP:
-        jobs.requeue(connection, job, pacing.MAX_PAUSE)
+    if isinstance(result, Unknown) and result.evidence.get("look_up") == PACED:
+        jobs.keep_back(connection, job, result.evidence["pause"])
         return None
     if isinstance(result, NotFound) and isinstance(step, Ask):
         return _not_found(core, connection, job, step, transaction)
@@ -102,7 +105,7 @@ def _not_executed(
     if step.was_ambiguous:
         if result.detail == PACED:
             _kept_back(connection, transaction)
-            jobs.requeue(connection, job, result.retry_after or 1.0)
+            jobs.keep_back(connection, job, result.retry_after or 1.0)
             return None
         # This send never arrived; an earlier one may have. Only a look-up can prove it did not.
         evidence = {"reason": result.reason.value, "detail": "an earlier send may have arrived"}
@@ -113,7 +116,7 @@ def _not_executed(
     if result.detail == PACED:
         _keep(connection, transaction, result)
         _kept_back(connection, transaction)
-        jobs.requeue(connection, job, result.retry_after or 1.0)
+        jobs.keep_back(connection, job, result.retry_after or 1.0)
         return None
     permitted = FAILOVER[failover_key(result)]
     if permitted.elsewhere is not Elsewhere.NO and _others(connection, job, payment, transaction, permitted.elsewhere):
