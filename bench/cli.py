@@ -8,7 +8,7 @@ import time
 
 from bench import end_to_end
 from bench.stack import Stack
-from bench.subjects import Floor, Ours
+from bench.subjects import Plain
 
 _begun = time.monotonic()
 
@@ -24,7 +24,7 @@ def main() -> None:
     options = parser.parse_args()
     with Stack() as stack:
         say("started")
-        for subject, low, high in ((Ours(stack), 60.0, 400.0), (Floor(stack), 100.0, 800.0)):
+        for subject, low, high in ((Plain(stack, tuned=True), 40.0, 250.0),):
             held = end_to_end.measure(
                 subject, low, high, say, seconds=6.0 if options.quick else 10.0, steps=3 if options.quick else 4
             )

@@ -143,7 +143,7 @@ def measure(subject: Subject, low: float, high: float, say: Say, *, seconds: flo
 
 
 def describe(name: str, step: Step) -> str:
-    why = "" if step.held else f", {len(step.bad) and step.bad or ''} {step.sent - step.final} not final"
+    why = "" if step.held else f", {(len(step.bad) and step.bad) or ''} {step.sent - step.final} not final"
     cpu = " ".join(f"{part} {value:.2f}" for part, value in step.cpu.items())
     return (
         f"{name}: {step.rate:.0f}/s {'held' if step.held else 'not held'}{why}; all final {step.drain:.2f} s after the "

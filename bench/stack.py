@@ -153,6 +153,10 @@ class Stack:
         return url.render_as_string(hide_password=False)
 
     def make_database(self, name: str) -> str:
+        """An empty one; its URL."""
+        kept = self._connections.pop(self.address(name), None)
+        if kept is not None:
+            kept.close()
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         self.sql(f'CREATE DATABASE "{name}"')
         return self.address(name)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import socket
 import subprocess
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,13 @@ from bench.generator import ROOT
 from bench.stack import Stack
 
 BODY = {"amount": 1000, "currency": "USD", "payment_method": {"type": "token", "token": "pm_card_visa"}}
+#: Of Stripe's events to the plain way, and of its own events to the merchant (Standard Webhooks: base64).
+WEBHOOK_SECRET = "whsec_plain"
+ENDPOINT_SECRET = "whsec_" + "cGxhaW4gd2F5IG9mIHRoZSBiZW5jaCwgMjQgYnl0ZXM="
+AS_WRITTEN = (("-c", "16"),)
+#: Two processes of 100 threads: one alone fills one core and leaves the other idle.
+TUNED = (("-P", "threads", "-c", "100"), ("-P", "threads", "-c", "100"))
+_MAKE_TABLES = "from bench.plain.models import Base, engine; Base.metadata.create_all(engine)"
 
 
 def free_port() -> int:
@@ -192,3 +201,58 @@ class Floor(Subject):
     def payment(self) -> str:
         headers = {"Authorization": "Bearer none", "Idempotency-Key": str(uuid4())}
         return generator.request("POST", "/v1/payments", headers, json.dumps(BODY))
+
+
+class Plain(Subject):
+    """The plain way, as usually written or tuned; see `bench/plain/README.md`."""
+
+    database = "bench_plain"
+    key = "sk_plain_bench"
+
+    def __init__(self, stack: Stack, *, tuned: bool = False) -> None:
+        super().__init__(stack)
+        self.name = "plain, tuned" if tuned else "plain"
+        self.workers = TUNED if tuned else AS_WRITTEN
+        self._processes = Processes(stack.directory / "logs")
+        self.webhook_url = ""
+
+    def start(self) -> None:
+        self.stack.stop_ours()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        address = self.stack.make_database(self.database).replace("postgresql://", "postgresql+psycopg2://", 1)
+        env = {"PLAIN_DATABASE_URL": address, "PLAIN_BROKER_URL": self.stack.service.redis_url.rsplit("/", 1)[0] + "/5"}
+        env |= {"PLAIN_STRIPE_URL": self.stack.stripe_url, "PLAIN_STRIPE_KEY": "sk_test_plain"}
+        env["PLAIN_WEBHOOK_SECRET"] = WEBHOOK_SECRET
+        subprocess.run([sys.executable, "-c", _MAKE_TABLES], env={**os.environ, **env}, cwd=ROOT, check=True)
+        self.stack.sql(
+            "INSERT INTO merchants (id, name, api_key_hash, webhook_url, webhook_secret) VALUES (%s, 'Shop', %s, %s, %s)",
+            str(uuid4()),
+            hashlib.sha256(self.key.encode()).hexdigest(),
+            self.webhook_url or None,
+            ENDPOINT_SECRET,
+            database=self.database,
+        )
+        self._processes.start("plain-api", self.stack.granian("bench.plain.app:create_app", port), env)
+        for number, options in enumerate(self.workers, 1):
+            command = [sys.executable, "-m", "celery", "-q", "-A", "bench.plain.tasks:celery", "worker", *options]
+            command += ["-n", f"plain{number}@%h", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+            self._processes.start(f"plain-worker-{number}", command, {**env, "PLAIN_POOL": "20"})
+        names = [f"plain-worker-{number}" for number in range(1, len(self.workers) + 1)]
+        self._processes.wait(lambda: listens(port) and all(" ready" in self._processes.log(name) for name in names))
+
+    def stop(self) -> None:
+        self._processes.stop()
+
+    def groups(self) -> dict[str, list[int]]:
+        return {"api": self._processes.pids("plain-api"), "worker": self._processes.pids("plain-worker")}
+
+    def done(self) -> int:
+        return int(self.stack.one("SELECT count(*) FROM payments WHERE status <> 'processing'", database=self.database))
+
+    def open(self) -> int:
+        return int(self.stack.one("SELECT count(*) FROM payments WHERE status = 'processing'", database=self.database))
+
+    def payment(self) -> str:
+        headers = {"Authorization": f"Bearer {self.key}", "Idempotency-Key": str(uuid4())}
+        return generator.request("POST", "/payments", headers, json.dumps(BODY))
