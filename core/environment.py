@@ -12,10 +12,9 @@ from pydantic import BaseModel, ValidationError
 Model = TypeVar("Model", bound=BaseModel)
 
 PREFIX = "TOLLGATE_"
-#: Read by the command `tollgate` or the compose file, or handed on by one of our processes to another.
+#: Read by the command `tollgate` or by the compose file, and by no process.
 ELSEWHERE = frozenset(
-    "TOLLGATE_DATA_DIR TOLLGATE_SECRET_KEY TOLLGATE_PUBLISHABLE_KEY TOLLGATE_WEBHOOK_SECRET TOLLGATE_UID "
-    "TOLLGATE_DRAIN_FILE".split()
+    "TOLLGATE_DATA_DIR TOLLGATE_SECRET_KEY TOLLGATE_PUBLISHABLE_KEY TOLLGATE_WEBHOOK_SECRET TOLLGATE_UID".split()
 )
 #: Kubernetes puts such names into every container when a service is called tollgate or tollgate-api.
 _OF_A_SERVICE = re.compile(r"TOLLGATE_(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)")
@@ -47,14 +46,14 @@ def read(model: type[Model], environ: Mapping[str, str]) -> Model:
 
 
 def _unknown(environ: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
-    known = [*names, *ELSEWHERE]
+    # Compared without the prefix, which would make everything look alike.
+    known = {name.removeprefix(PREFIX): name for name in (*names, *ELSEWHERE)}
     for name in sorted(environ):
         told = name.upper()
-        if not told.startswith(PREFIX) or told in known or _OF_A_SERVICE.fullmatch(told):
+        if not told.startswith(PREFIX) or told in known.values() or _OF_A_SERVICE.fullmatch(told):
             continue
-        bare = told.removeprefix(PREFIX)
-        near = [bare] if bare in known else get_close_matches(told, known, 1)
-        advice = f"did you mean {near[0]}?" if near else "docs/operations.md lists them"
+        near = get_close_matches(told.removeprefix(PREFIX), known, 1)
+        advice = f"did you mean {known[near[0]]}?" if near else "docs/operations.md lists them"
         yield f"{name}: there is no such setting; {advice}"
 
 
