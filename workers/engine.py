@@ -28,6 +28,8 @@ Execute = Callable[[Core, Job], None]
 
 #: Freed places are gathered this long before the next claim: a claim of ten costs a fifth a job of a claim of one.
 SETTLE = 0.02
+#: While it drains, how often it looks whether it is to hurry, in seconds.
+SLICE = 0.1
 #: While Postgres is away it is asked again this often, in seconds.
 BACK_OFF = 0.5
 
@@ -100,21 +102,25 @@ class Engine:
         self.lanes[lane].start(work)
         return True
 
-    def stop(self, seconds: float) -> bool:
-        """Claim nothing more, keep the leases of what runs and wait for it. False if something still ran then;
-        its lease runs out and another worker takes it over."""
+    def stop(self, seconds: float, hurry: threading.Event | None = None) -> bool:
+        """Claim nothing more, keep the leases of what runs and wait for it, though not once `hurry` is set.
+
+        False if something still ran then; its lease runs out and another worker takes it over.
+        """
         self._stopping.set()
         self._nudge.set()
         self._gatherer.close()
         ends = time.monotonic() + seconds
-        idle = [lane.wait_idle(max(0.0, ends - time.monotonic())) for lane in self.lanes.values()]
+        while not (idle := all(lane.wait_idle(SLICE) for lane in self.lanes.values())):
+            if time.monotonic() >= ends or (hurry is not None and hurry.is_set()):
+                break
         self._drained.set()
         for lane in self.lanes.values():
             lane.close()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(5)
-        return all(idle)
+        return idle
 
     def _claim(self, name: str, ids: Sequence[UUID] | None) -> tuple[int, int]:
         """(places reserved, jobs taken). Raises SQLAlchemyError; the places are free again then."""

@@ -6,8 +6,11 @@ It belongs to Celery's *worker* blueprint: the consumer's is torn down and rebui
 from __future__ import annotations
 
 import os
+import signal
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -25,8 +28,8 @@ from workers.ticks import Ticks
 
 log = structlog.get_logger(__name__)
 
-#: A call ends within 30 s; the rest is for its last commit. The supervisor waits a little longer than this.
-DRAIN = 32.0
+#: After the deadline of the last call, seconds for its commit. Whoever stops a worker waits a little longer still.
+LAST_COMMIT = 2.0
 #: Claims, renewals and nothing else.
 LEASE_CONNECTIONS = 3
 
@@ -59,16 +62,38 @@ class Running:
             self._settings.ready_file.write_text(f"{os.getpid()}\n")
         log.info("worker_started", lane=",".join(self.engine.lanes))
 
-    def stop(self, seconds: float) -> None:
+    def drain(self) -> None:
+        """Claim nothing more and finish what runs; a second SIGTERM or SIGINT leaves it to its leases."""
+        hurry = threading.Event()
+        with _on_signal(hurry.set):
+            drained = self.stop(self._settings.provider_deadline + LAST_COMMIT, hurry)
+        if not drained:
+            # Python would wait for the threads of the calls, however long they take.
+            os._exit(1)
+
+    def stop(self, seconds: float, hurry: threading.Event | None = None) -> bool:
+        """False if something still ran when the time was over or `hurry` was set."""
         if self._settings.ready_file is not None:
             self._settings.ready_file.unlink(missing_ok=True)
         if self.ticks is not None:
             self.ticks.stop()
-        drained = self.engine.stop(seconds)
+        drained = self.engine.stop(seconds, hurry)
         self._hints.close()
         self._core.database.engine.dispose()
         self._leases.engine.dispose()
         log.info("worker_stopped", outcome="drained" if drained else "left_to_leases")
+        return drained
+
+
+@contextmanager
+def _on_signal(call: Callable[[], None]) -> Iterator[None]:
+    """Celery's own handlers only repeat what is under way already."""
+    before = {number: signal.signal(number, lambda *_: call()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Process:
@@ -92,13 +117,14 @@ class EngineStep(bootsteps.StartStopStep):
         _Process.running.start()
 
     def stop(self, parent: Any) -> None:
-        self._end(DRAIN)
+        if (found := self._taken_out()) is not None:
+            found.drain()
 
     def terminate(self, parent: Any) -> None:
-        """A second signal, or a fault: what runs is left to its leases."""
-        self._end(1.0)
+        """A cold shutdown, or a fault: what runs is left to its leases."""
+        if (found := self._taken_out()) is not None:
+            found.stop(1.0)
 
-    def _end(self, seconds: float) -> None:
+    def _taken_out(self) -> Running | None:
         found, _Process.running = _Process.running, None
-        if found is not None:
-            found.stop(seconds)
+        return found

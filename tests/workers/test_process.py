@@ -76,7 +76,7 @@ def ended(world: World) -> int:
 
 def hint(broker: Broker, world: World) -> None:
     """Tell the workers of every waiting delivery, as the gate does."""
-    hints = Hints(world.settings.model_copy(update={"redis_url": broker.url}))
+    hints = Hints(world.settings.model_copy(update={"broker_url": broker.url}))
     rows = world.rows("SELECT id FROM jobs WHERE lane = 'deliveries' AND status = 'queued'")
     hints.wake("deliveries", [row["id"] for row in rows])
     hints.close()
@@ -158,6 +158,20 @@ def test_a_stopped_worker_finishes_what_it_began(world: World, start: Start, rec
     assert worker.wait() == 0
     assert ended(world) == 1
     assert worker.events("worker_stopped")[0]["outcome"] == "drained"
+
+
+def test_a_second_signal_leaves_what_runs_to_its_lease(world: World, start: Start, receiver: Receiver) -> None:
+    receiver.reply = Reply(delay=30.0)
+    worker = start(delivery_timeout=30)
+    delivery(world)
+    wait_until(lambda: receiver.got, "the delivery to begin")
+    worker.terminate()
+    wait_until(lambda: not worker.spec.ready(), "the worker to drain")
+    assert worker.alive
+    worker.terminate()
+    assert worker.wait(8) == 1
+    assert worker.events("worker_stopped")[0]["outcome"] == "left_to_leases"
+    assert world.one("SELECT status FROM jobs WHERE lane = 'deliveries'")["status"] == "running"
 
 
 def test_a_worker_claims_the_lanes_it_consumes_and_no_others(world: World, start: Start, receiver: Receiver) -> None:
