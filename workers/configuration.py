@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
 from kombu import Queue
@@ -29,16 +32,35 @@ _REDIS: dict[str, Any] = {
 }
 
 
-def transport_settings(broker_url: str) -> dict[str, Any]:
-    """Redis needs its time-outs said and its reader guarded; another broker's transport takes none of that."""
+def transport_settings(broker_url: str, ca_file: Path | None = None) -> dict[str, Any]:
+    """Redis needs its time-outs said and its reader guarded; another broker's transport takes none of that.
+
+    `ca_file`: who signed the broker's certificate, if no public authority did.
+    """
+    encrypted = _encrypted(broker_url, ca_file)
     if broker_url.startswith(("redis://", "rediss://")):
         return {
             "broker_transport": "workers.transport:Transport",
             "broker_transport_options": {**_NO_RETRIES, **_REDIS},
             "worker_disable_prefetch": True,
+            **encrypted,
         }
     sentinel = _REDIS if broker_url.startswith("sentinel://") else {}
-    return {"broker_transport_options": {**_NO_RETRIES, **sentinel}}
+    return {"broker_transport_options": {**_NO_RETRIES, **sentinel}, **encrypted}
+
+
+def _encrypted(broker_url: str, ca_file: Path | None) -> dict[str, Any]:
+    """Said here, since kombu speaks plain TCP to a `rediss://` of a transport it does not know by name, and asks the
+    broker of an `amqps://` for no name. An address may still say more (`?ssl_certfile=…`)."""
+    parts = urlsplit(broker_url)
+    authority = None if ca_file is None else str(ca_file)
+    match parts.scheme:
+        case "rediss":
+            return {"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": authority}}
+        case "amqps":
+            named = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": authority, "server_hostname": parts.hostname}
+            return {"broker_use_ssl": named}
+    return {}
 
 
 def queues() -> list[Queue]:
@@ -51,8 +73,8 @@ def make_app(settings: Settings) -> Celery:
     """A Celery application that publishes and consumes hints. It connects to nothing yet."""
     app = Celery("tollgate", set_as_current=False)
     app.conf.update(
-        broker_url=settings.redis_url,
-        **transport_settings(settings.redis_url),
+        broker_url=settings.broker_url,
+        **transport_settings(settings.broker_url, settings.redis_ca_file),
         # For ever: the worker works from Postgres meanwhile.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

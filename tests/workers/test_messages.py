@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +11,7 @@ import pytest
 
 from core.settings import Settings
 from workers.configuration import LANES, make_app
+from workers.hints import Hints
 from workers.schedule import SCHEDULE, beat_schedule
 from workers.tasks import MAX_IDS, NotAHint, read_hint, run_scheduled, wake
 from workers.transport import is_message
@@ -21,7 +24,7 @@ GOOD: dict[str, Any] = {
 
 
 def settings(url: str) -> Settings:
-    return Settings.model_validate({"DATABASE_URL": "postgresql://nobody@127.0.0.1/none", "REDIS_URL": url})
+    return Settings.model_validate({"DATABASE_URL": "postgresql://nobody@127.0.0.1/none", "BROKER_URL": url})
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -96,3 +99,26 @@ def test_the_transport_fits_the_broker(url: str, guarded: bool, timed: bool) -> 
     assert conf.broker_transport_options["max_retries"] == 0
     assert [queue.name for queue in conf.task_queues] == list(LANES)
     assert all(queue.no_ack for queue in conf.task_queues)
+
+
+@pytest.mark.parametrize("scheme", ["rediss", "amqps"])
+def test_a_broker_with_tls_is_spoken_to_in_tls_alone(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        hints = Hints(settings(f"{scheme}://user:secret@127.0.0.1:{server.getsockname()[1]}/0"))
+        hints.wake("payments", [uuid4()])
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(10)
+            said = connection.recv(4096)
+        hints.close()
+    # The first record of a handshake, and no protocol of the broker.
+    assert said[:2] == b"\x16\x03"
+    assert b"secret" not in said
+
+
+def test_the_authority_of_the_broker_is_the_named_one(tmp_path: Path) -> None:
+    for scheme, key in (("rediss", "ssl_ca_certs"), ("amqps", "ca_certs")):
+        named = settings(f"{scheme}://user:secret@broker.example/0").model_copy(update={"redis_ca_file": tmp_path})
+        assert make_app(named).conf.broker_use_ssl[key] == str(tmp_path)
+    assert make_app(settings("redis://127.0.0.1:6379/0")).conf.broker_use_ssl is False
