@@ -20,8 +20,9 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from core import startup
 from core.observability import configure_logging
-from core.settings import Settings, load_settings
+from core.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -100,8 +101,10 @@ def make_server(settings: Settings, host: str, port: int) -> MPServer:
 @click.option("--port", default=8000, show_default=True, help="Port to listen on; several servers may share it.")
 def main(host: str, port: int) -> None:
     """Serve the gate until SIGTERM or SIGINT."""
-    settings = load_settings()
+    settings = startup.settings_or_exit()
     configure_logging(settings.log_level, "api")
+    # Asked here too, so that a refusal is said once; a process that ends is started again and again.
+    startup.check_or_exit(settings, "api", forks=True)
     with tempfile.TemporaryDirectory(prefix="tollgate-api-") as directory:
         file = Path(directory) / "draining"
         os.environ["TOLLGATE_DRAIN_FILE"] = str(file)

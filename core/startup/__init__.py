@@ -37,19 +37,20 @@ def settings_or_exit() -> Settings:
         raise SystemExit(f"tollgate: {error}") from None
 
 
-def check_or_exit(settings: Settings, role: Role) -> None:
+def check_or_exit(settings: Settings, role: Role, *, forks: bool = False) -> None:
     """`check_start` for a process of its own: refused, it ends with a sentence and exit code 1."""
     try:
-        check_start(settings, role)
+        check_start(settings, role, forks=forks)
     except UnsafeStart as error:
         raise SystemExit(f"tollgate: {error}") from None
 
 
-def check_start(settings: Settings, role: Role) -> None:
+def check_start(settings: Settings, role: Role, *, forks: bool = False) -> None:
     """Look at settings, Redis and Postgres; what is no reason to stay away is logged.
 
-    Postgres may be away: the process starts and is asked to end as soon as the server is back and unfit. Takes at
-    most some seconds. Raises UnsafeStart.
+    Postgres may be away: the process starts and is asked to end as soon as the server is back and unfit; one that
+    `forks` leaves that to its children, since a thread does not go through a fork. Takes at most some seconds.
+    Raises UnsafeStart.
     """
     _judge(_settled(settings, role), role)
     if role == "beat":
@@ -58,6 +59,8 @@ def check_start(settings: Settings, role: Role) -> None:
         _judge(servers.postgres(settings.database_url, role), role)
     except servers.Away as error:
         log.warning("start_remark", component=role, reason=f"DATABASE_URL: Postgres is away ({error}); asked again")
+        if forks:
+            return
         threading.Thread(target=_ask_later, args=(settings, role), name="start-check", daemon=True).start()
 
 
