@@ -100,7 +100,7 @@ def beat(context: Context, database_url: str) -> Spec:
 def sandbox(context: Context, provider: str, port: int) -> Spec:
     """A local provider with a ledger of its own. It gets none of our secrets."""
     data = context.directory / "sandbox" / provider
-    hidden = ("DATABASE_URL", "REDIS_URL", "TOLLGATE_KEY_FILE")
+    hidden = ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "TOLLGATE_KEY_FILE")
     return Spec(
         name=f"sandbox-{provider}",
         group="sandbox",

@@ -26,7 +26,7 @@ from cli.target import core_session
 
 PROVIDERS = ("stripe", "paystack")
 #: Addresses that a test run or the demo must not take from the person's own environment.
-ADDRESSES = (*databases.NAMES, "REDIS_URL")
+ADDRESSES = (*databases.NAMES, "REDIS_URL", "BROKER_URL")
 PRIVATE_TARGETS = "TOLLGATE_ALLOW_PRIVATE_WEBHOOK_TARGETS"
 
 
@@ -269,6 +269,8 @@ class Service:
         """What every process gets; each is given its own DATABASE_URL, and none the owner's."""
         env = {name: value for name, value in self._environ.items() if name not in ADDRESSES}
         env |= {"PYTHONUNBUFFERED": "1", "REDIS_URL": self.redis_url, "TOLLGATE_KEY_FILE": str(self.key_file)}
+        if self._environ.get("BROKER_URL"):
+            env["BROKER_URL"] = self._environ["BROKER_URL"]
         if self._sandbox:
             env["TOLLGATE_SANDBOX"] = "1"
             # The endpoints of a trial listen on this machine; an operator who says otherwise is obeyed.
