@@ -32,8 +32,16 @@ _REDIS: dict[str, Any] = {
 }
 
 
+#: RabbitMQ says when it is full, and a frozen one answers nothing: neither may hold a publisher or a worker's end.
+_AMQP: dict[str, Any] = {"read_timeout": 2, "write_timeout": 2}
+#: Seconds between signs of life: a worker notices within three that its RabbitMQ or the way to it is gone.
+_HEARTBEAT = 10
+#: Hints that RabbitMQ keeps a lane while no worker takes any; Postgres knows their jobs.
+_MOST_WAITING = 10_000
+
+
 def transport_settings(broker_url: str, ca_file: Path | None = None) -> dict[str, Any]:
-    """Redis needs its time-outs said and its reader guarded; another broker's transport takes none of that.
+    """Redis needs its time-outs said and its reader guarded, RabbitMQ its time-outs and heartbeats.
 
     `ca_file`: who signed the broker's certificate, if no public authority did.
     """
@@ -43,6 +51,15 @@ def transport_settings(broker_url: str, ca_file: Path | None = None) -> dict[str
             "broker_transport": "workers.transport:Transport",
             "broker_transport_options": {**_NO_RETRIES, **_REDIS},
             "worker_disable_prefetch": True,
+            **encrypted,
+        }
+    if broker_url.startswith(("amqp://", "amqps://")):
+        return {
+            "broker_transport_options": {**_NO_RETRIES, **_AMQP},
+            "broker_heartbeat": _HEARTBEAT,
+            "broker_heartbeat_checkrate": 3,
+            # Nothing goes to a disk for a hint.
+            "task_default_delivery_mode": "transient",
             **encrypted,
         }
     sentinel = _REDIS if broker_url.startswith("sentinel://") else {}
@@ -65,8 +82,12 @@ def _encrypted(broker_url: str, ca_file: Path | None) -> dict[str, Any]:
 
 def queues() -> list[Queue]:
     """Without acknowledgements: a hint may be lost, and a worker that has something to restore can die of it
-    when the broker drops (restore_unacked on a closed client, still there in kombu 5.7.0)."""
-    return [Queue(lane, routing_key=lane, no_ack=True) for lane in LANES]
+    when the broker drops (restore_unacked on a closed client, still there in kombu 5.7.0).
+
+    RabbitMQ keeps the bounds; to Redis they say nothing.
+    """
+    bounds: dict[str, Any] = {"message_ttl": HINT_EXPIRES, "max_length": _MOST_WAITING}
+    return [Queue(lane, routing_key=lane, no_ack=True, **bounds) for lane in LANES]
 
 
 def make_app(settings: Settings) -> Celery:
