@@ -19,12 +19,13 @@ from core.orchestration.jobs import Job
 from core.persistence.database import Database
 from workers.configuration import LANES
 from workers.gather import Gatherer
-from workers.lanes import make_lanes
+from workers.lanes import Lane, make_lanes
 from workers.outage import Outage
 
 log = structlog.get_logger(__name__)
 
-Execute = Callable[[Core, Job], None]
+#: What is to be run for jobs that were claimed together, one callable each.
+Prepare = Callable[[Core, Sequence[Job]], Sequence[Callable[[], None]]]
 
 #: Freed places are gathered this long before the next claim: a claim of ten costs a fifth a job of a claim of one.
 SETTLE = 0.02
@@ -32,6 +33,10 @@ SETTLE = 0.02
 SLICE = 0.1
 #: While Postgres is away it is asked again this often, in seconds.
 BACK_OFF = 0.5
+
+
+def _nothing() -> None:
+    """Stands for what could not be prepared: the job is left to its lease."""
 
 
 class Engine:
@@ -46,13 +51,13 @@ class Engine:
         self,
         core: Core,
         leases: Database,
-        execute: Execute,
+        prepare: Prepare,
         name: str,
         elsewhere: Wake,
         lanes: Sequence[str] = LANES,
     ) -> None:
         self.core = replace(core, wake=self.offer)
-        self._settings, self._leases, self._execute = core.settings, leases, execute
+        self._settings, self._leases, self._prepare = core.settings, leases, prepare
         self._name, self._elsewhere = name, elsewhere
         self.lanes = make_lanes(core.settings, lanes)
         self._held: dict[UUID, Job] = {}
@@ -134,15 +139,27 @@ class Engine:
             claimed = jobs.claim(self._leases, name, places, self._name, self._settings.lease, ids)
         finally:
             lane.give_back(places - len(claimed))
-        for job in claimed:
-            with self._held_lock:
-                self._held[job.id] = job
-            lane.start(partial(self._run, job))
+        with self._held_lock:
+            self._held.update((job.id, job) for job in claimed)
+        if claimed:
+            lane.start(partial(self._run_together, lane, claimed))
         return places, len(claimed)
 
-    def _run(self, job: Job) -> None:
+    def _run_together(self, lane: Lane, claimed: list[Job]) -> None:
+        """In one of the places that were reserved; the others are filled as soon as it is known what to run."""
         try:
-            self._execute(self.core, job)
+            runs = self._prepare(self.core, claimed)
+        except Exception:
+            log.exception("jobs_not_prepared", count=len(claimed))
+            runs = [_nothing] * len(claimed)
+        pairs = list(zip(claimed, runs, strict=True))
+        for job, work in pairs[1:]:
+            lane.start(partial(self._run, job, work))
+        self._run(*pairs[0])
+
+    def _run(self, job: Job, work: Callable[[], None]) -> None:
+        try:
+            work()
         except Exception:
             # A mistake of ours must cost one job, not the worker; its lease runs out and brings it back.
             log.exception("job_raised", job_id=job.id, kind=job.kind, attempts=job.attempts)

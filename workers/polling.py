@@ -18,7 +18,7 @@ from celery import Celery, bootsteps
 
 from core.orchestration import execute
 from core.orchestration.context import open_core
-from core.persistence.database import Database, create_engine
+from core.persistence.database import open_database
 from core.settings import Settings, load_settings
 from workers.configuration import LANES
 from workers.engine import Engine
@@ -47,10 +47,9 @@ class Running:
         name = f"{socket.gethostname()}:{os.getpid()}"
         self._settings = settings
         self._core = open_core(settings, connections(settings, lanes), "tollgate-worker")
-        leases = create_engine(settings.database_url, LEASE_CONNECTIONS, "tollgate-leases")
-        self._leases = Database(leases)
+        self._leases = open_database(settings.database_url, LEASE_CONNECTIONS, "tollgate-leases")
         self._hints = Hints(settings)
-        self.engine = Engine(self._core, self._leases, execute.run, name, self._hints.wake, lanes)
+        self.engine = Engine(self._core, self._leases, execute.prepare, name, self._hints.wake, lanes)
         # The schedule runs in the places of its lane, so only where that lane is served.
         self.ticks = Ticks(self.engine) if "maintenance" in lanes else None
 

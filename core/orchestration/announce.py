@@ -20,6 +20,7 @@ from core.orchestration import jobs, provider_manager, requests, router, status_
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.orchestration.steps import Ask, Send, Step
+from core.persistence import pipeline
 from core.persistence.database import Scope, present
 from core.persistence.queries import payments as rows
 from core.persistence.tables import payments, transactions
@@ -53,6 +54,14 @@ def start(core: Core, connection: Connection, job: Job, payment: Row) -> Step | 
     return _start_anew(core, connection, job, payment, sent)
 
 
+def start_new(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
+    """The same for a job that nobody has claimed before: nothing can have been sent yet."""
+    if payment["status"] in FINAL_PAYMENT:
+        jobs.finish(connection, job)
+        return None
+    return _start_anew(core, connection, job, payment, [])
+
+
 def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent: Sequence[Row]) -> Send | None:
     starts = [row for row in sent if status_manager.is_start(row)]
     found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish_of(connection, payment))
@@ -67,7 +76,7 @@ def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent
         "provider_account_id": left[0].account_id,
         "route": {"chosen": left[0].as_dict()["account"], "candidates": [one.as_dict() for one in found]},
     }
-    connection.execute(payments.update().where(payments.c.id == payment["id"]).values(**chosen))
+    pipeline.update(connection, payments, payment["id"], chosen)
     transaction_id, number = new_id(), len(starts) + 1
     request = requests.start_request(core, connection, job.scope, payment, transaction_id, number)
     return _announce(core, connection, job, payment, account, request.kind, number, transaction_id, request)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
@@ -16,6 +19,7 @@ from core.orchestration import announce, in_flight, inbox, jobs, outbox, pacing,
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.steps import Ask, Step
+from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
 from core.providers.base import (
     CaptureRequest,
@@ -38,6 +42,8 @@ _MAX_STEPS = 4
 _COMMIT_PAUSES = (0.2, 1.0)
 #: Postgres away, locked or out of connections. Any other refusal of a statement is a fault of ours, and counted.
 _TROUBLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+#: New payments are nobody else's; where one is locked all the same, it is not waited for together.
+_LOCK_TOGETHER = 1.0
 #: Seconds until a job that met trouble with Postgres is due again.
 _AFTER_TROUBLE = 2.0
 
@@ -57,7 +63,47 @@ OTHER: Mapping[str, Callable[[Core, Job], None]] = {
 }
 
 
-def run(core: Core, job: Job) -> None:
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A job whose first step is announced and committed. `at` is the machine's monotonic clock in seconds."""
+
+    step: Step | None
+    at: float
+
+
+def prepare(core: Core, claimed: Sequence[Job]) -> list[Callable[[], None]]:
+    """What there is to run for jobs that were claimed together, one callable each, to be run in any thread.
+
+    New payments are announced here, those of one merchant in one commit. Never raises.
+    """
+    fresh: dict[Scope, list[Job]] = {}
+    for job in claimed:
+        if job.kind == "create_payment" and job.fence == 1:
+            fresh.setdefault(job.scope, []).append(job)
+    begun: dict[UUID, Begun] = {}
+    for scope, together in fresh.items():
+        begun.update(_announce_together(core, scope, together))
+    return [partial(run, core, job, begun.get(job.id)) for job in claimed]
+
+
+def _announce_together(core: Core, scope: Scope, together: Sequence[Job]) -> dict[UUID, Begun]:
+    """Empty when anything goes wrong: then nothing is written, and each job meets its trouble alone."""
+    by_id = {job.id: job for job in together}
+    try:
+        with core.transaction(scope, lock_timeout=_LOCK_TOGETHER) as connection:
+            found = rows.lock_to_start(connection, scope, {job.id: job.fence for job in together})
+            steps = {}
+            for job_id, payment in found.items():
+                jobs.locked(connection, by_id[job_id])
+                steps[job_id] = announce.start_new(core, connection, by_id[job_id], payment)
+    except Exception as error:  # noqa: BLE001 - each job is run by itself, where its own trouble is told
+        log.warning("announced_alone", count=len(together), error_type=type(error).__name__)
+        return {}
+    at = time.monotonic()
+    return {job_id: Begun(step, at) for job_id, step in steps.items()}
+
+
+def run(core: Core, job: Job, begun: Begun | None = None) -> None:
     """Carry a claimed job out. Never raises: what cannot be written is left to the lease."""
     structlog.contextvars.bind_contextvars(
         job_id=public_id("job", job.id),
@@ -67,7 +113,7 @@ def run(core: Core, job: Job) -> None:
     )
     try:
         if job.kind in MONEY:
-            _run_money(core, job)
+            _run_money(core, job, begun)
         else:
             OTHER[job.kind](core, job)
     except LeaseLost:
@@ -119,21 +165,31 @@ def _put_back(core: Core, job: Job, name: str) -> None:
         log.warning("left_to_the_lease")
 
 
-def _run_money(core: Core, job: Job) -> None:
-    with core.transaction(job.scope) as connection:
-        payment = rows.lock_payment(connection, job.payment)
-        step = MONEY[job.kind](core, connection, job, payment)
+def _run_money(core: Core, job: Job, begun: Begun | None) -> None:
+    begun = begun or _begin(core, job)
+    step, announced = begun.step, begun.at
     for _ in range(_MAX_STEPS):
         if step is None:
             return
-        result = take(core, job, step)
+        result = take(core, job, step, announced)
         step = _settle(core, job, step, result)
+        announced = time.monotonic()
     log.warning("too_many_steps")
 
 
-def take(core: Core, job: Job, step: Step) -> LookUp:
-    """Make the provider call of a step, if its account has a place for it. No transaction is open here."""
-    announced = time.monotonic()
+def _begin(core: Core, job: Job) -> Begun:
+    with core.transaction(job.scope) as connection:
+        payment = rows.lock_payment(connection, job.payment)
+        step = MONEY[job.kind](core, connection, job, payment)
+    return Begun(step, time.monotonic())
+
+
+def take(core: Core, job: Job, step: Step, announced: float | None = None) -> LookUp:
+    """Make the provider call of a step, if its account has a place for it. No transaction is open here.
+
+    `announced` is the monotonic clock's time, in seconds, at which the step was committed; now unless it is given.
+    """
+    announced = time.monotonic() if announced is None else announced
     with in_flight.call(core, step.account) as pause:
         return _kept_back(step, pause) if pause else _call(core, job, step, announced)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -163,10 +162,11 @@ def claim(
     """
     values: dict[str, Any] = {"lane": lane, "limit": limit, "worker": worker, "lease": lease}
     taken: list[Job] = []
-    with database.unscoped() as connection:
-        if ids is not None:
-            values["ids"] = [str(job) for job in ids]
+    if ids is not None:
+        values["ids"] = list(ids)
+        with database.glance() as connection:
             return [_job(row) for row in connection.execute(_CLAIM_NAMED, values)]
+    with database.unscoped() as connection:
         for row in connection.execute(_CLAIM_EXPIRED, values):
             if row.lease_losses > MAX_LEASE_LOSSES:
                 _give_up(connection, _job(row))
@@ -234,52 +234,63 @@ _HOLDS = sa.text(
 
 def check_lease(connection: Connection, job: Job) -> None:
     """Raises LeaseLost unless the job is still this worker's for the rest of the transaction."""
+    if _is_locked(connection, job):
+        return
     if connection.execute(_HOLDS, {"id": job.id, "fence": job.fence}).first() is None:
         raise LeaseLost(str(job.id))
 
 
-_FINISH = sa.text(
-    "UPDATE jobs SET status = :status, error = CAST(:error AS jsonb), lease_until = NULL, worker = NULL, "
-    "finished_at = CASE WHEN :status = 'needs_review' THEN NULL ELSE app_now() END "
-    "WHERE id = :id AND fence = :fence AND status = 'running'"
+def locked(connection: Connection, job: Job) -> None:
+    """The caller has locked the job's row and seen its fence: it is this worker's until the transaction ends."""
+    pipeline.known(connection).setdefault("locked_jobs", set()).add((job.id, job.fence))
+
+
+def _is_locked(connection: Connection, job: Job) -> bool:
+    return (job.id, job.fence) in pipeline.known(connection).get("locked_jobs", ())
+
+
+_FINISH = (
+    "UPDATE jobs SET status = %(status)s, error = CAST(%(error)s AS jsonb), lease_until = NULL, worker = NULL, "
+    "finished_at = CASE WHEN %(status)s = 'needs_review' THEN NULL ELSE app_now() END "
+    "WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'"
 )
-_REQUEUE = sa.text(
-    "UPDATE jobs SET status = 'queued', error = CAST(:error AS jsonb), lease_until = NULL, worker = NULL, "
+_REQUEUE = (
+    "UPDATE jobs SET status = 'queued', error = CAST(%(error)s AS jsonb), lease_until = NULL, worker = NULL, "
     # Whoever puts a job back is alive: only deaths in a row make a poison job.
-    "lease_losses = 0, run_after = app_now() + make_interval(secs => :delay) "
-    "WHERE id = :id AND fence = :fence AND status = 'running'"
+    "lease_losses = 0, run_after = app_now() + make_interval(secs => %(delay)s) "
+    "WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'"
 )
 # Claims of workers that died go with it: attempts are told as claims without them, and they are forgotten here.
-_KEEP_BACK = sa.text(
+_KEEP_BACK = (
     "UPDATE jobs SET status = 'queued', lease_until = NULL, worker = NULL, "
-    "attempts = attempts - 1 - lease_losses, lease_losses = 0, run_after = app_now() + make_interval(secs => :delay) "
-    "WHERE id = :id AND fence = :fence AND status = 'running'"
+    "attempts = attempts - 1 - lease_losses, lease_losses = 0, "
+    "run_after = app_now() + make_interval(secs => %(delay)s) "
+    "WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'"
 )
 
 
 def finish(connection: Connection, job: Job, status: str = "succeeded", error: Mapping[str, Any] | None = None) -> None:
     """End a job: succeeded, failed or needs_review. Raises LeaseLost, so that the transaction rolls back."""
-    values = {"id": job.id, "fence": job.fence, "status": status, "error": _json(error)}
-    if connection.execute(_FINISH, values).rowcount != 1:
-        raise LeaseLost(str(job.id))
+    _put(connection, job, _FINISH, {"status": status, "error": pipeline.json_text(error)})
 
 
 def requeue(connection: Connection, job: Job, delay: float, error: Mapping[str, Any] | None = None) -> None:
     """Put a job back, due again in `delay` seconds. Raises LeaseLost."""
-    values = {"id": job.id, "fence": job.fence, "delay": delay, "error": _json(error)}
-    if connection.execute(_REQUEUE, values).rowcount != 1:
-        raise LeaseLost(str(job.id))
+    _put(connection, job, _REQUEUE, {"delay": delay, "error": pipeline.json_text(error)})
 
 
 def keep_back(connection: Connection, job: Job, delay: float) -> None:
     """Put a job back untried, due again in `delay` seconds: this claim counts as no attempt. Raises LeaseLost."""
-    values = {"id": job.id, "fence": job.fence, "delay": delay}
-    if connection.execute(_KEEP_BACK, values).rowcount != 1:
+    _put(connection, job, _KEEP_BACK, {"delay": delay})
+
+
+def _put(connection: Connection, job: Job, statement: str, values: Mapping[str, Any]) -> None:
+    """Whoever holds the row's lock need not wait to hear that it was written."""
+    values = {**values, "id": job.id, "fence": job.fence}
+    if _is_locked(connection, job):
+        pipeline.later(connection, statement, values)
+    elif pipeline.send(connection, pipeline.render(connection, statement, values)).rowcount != 1:
         raise LeaseLost(str(job.id))
-
-
-def _json(value: Mapping[str, Any] | None) -> str | None:
-    return None if value is None else json.dumps(dict(value))
 
 
 _CLOSING = sa.text(

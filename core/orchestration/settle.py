@@ -28,7 +28,7 @@ from core.domain.outcomes import (
 from core.domain.statuses import may_step
 from core.orchestration import announce, jobs, provider_manager, router, status_manager
 from core.orchestration.context import Cause, Core
-from core.orchestration.jobs import Job
+from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.steps import Ask, Send, Step
 from core.persistence.database import present
 from core.persistence.queries import payments as rows
@@ -49,9 +49,12 @@ def paced_look_up(pause: float) -> Unknown:
 
 def settle(core: Core, connection: Connection, job: Job, step: Step, result: LookUp) -> Step | None:
     """Write what came of a step. Returns the next step when the job goes on at once. Raises LeaseLost."""
-    payment = rows.lock_payment(connection, job.payment)
-    transaction = rows.lock_transaction(connection, step.transaction_id)
-    jobs.check_lease(connection, job)
+    payment, transaction, held = rows.lock_to_settle(
+        connection, job.scope, job.payment, step.transaction_id, job.id, job.fence
+    )
+    if not held:
+        raise LeaseLost(str(job.id))
+    jobs.locked(connection, job)
     if isinstance(result, Unknown) and result.evidence.get("look_up") == PACED:
         jobs.keep_back(connection, job, result.evidence["pause"])
         return None

@@ -112,6 +112,11 @@ def update(connection: Connection, table: sa.Table, row_id: Any, values: Values,
         later(connection, text, {**_adapted(table, values), "row_id": row_id})
 
 
+def columns_of(table: sa.Table, alias: str) -> str:
+    """Every column of a table, in its order, for a SELECT that knows it by `alias`."""
+    return ", ".join(f"{alias}.{name}" for name in table.columns.keys())  # noqa: SIM118 - not a dict
+
+
 def json_text(value: Any) -> str | None:
     """JSON as the drivers take it; None stays NULL."""
     return None if value is None else json.dumps(value, separators=(",", ":"))
@@ -121,13 +126,13 @@ def json_text(value: Any) -> str | None:
 def _insert_text(table: sa.Table, names: tuple[str, ...], computed: tuple[tuple[str, str], ...]) -> str:
     columns = ", ".join([*names, *(name for name, _ in computed)])
     places = ", ".join([*(f"%({name})s" for name in names), *(sql for _, sql in computed)])
-    return f"INSERT INTO {table.name} ({columns}) VALUES ({places})"  # noqa: S608 - names of our own columns
+    return f"INSERT INTO {table.name} ({columns}) VALUES ({places})"
 
 
 @lru_cache(maxsize=512)
 def _update_text(table: sa.Table, names: tuple[str, ...], also: tuple[str, ...]) -> str:
     changes = ", ".join([*(f"{name} = %({name})s" for name in names), *also])
-    return f"UPDATE {table.name} SET {changes} WHERE id = %(row_id)s"  # noqa: S608 - names of our own columns
+    return f"UPDATE {table.name} SET {changes} WHERE id = %(row_id)s"
 
 
 @lru_cache(maxsize=64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -38,10 +39,13 @@ class Bench:
         self.open = threading.Event()
         self.open.set()
         self.act: Callable[[Core, Job], None] = self.finish
-        self.engine = Engine(core, Database(self._pools[2]), self._run, "bench", self._tell, lanes)
+        self.engine = Engine(core, Database(self._pools[2]), self._prepare, "bench", self._tell, lanes)
 
     def _tell(self, lane: str, ids: Any) -> None:
         self.elsewhere.append((lane, list(ids)))
+
+    def _prepare(self, core: Core, claimed: Sequence[Job]) -> list[Callable[[], None]]:
+        return [partial(self._run, core, job) for job in claimed]
 
     def _run(self, core: Core, job: Job) -> None:
         self.ran.append(job.id)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from core.domain.statuses import CHARGE_KINDS
 from core.persistence import pipeline
 from core.persistence.database import Scope
+from core.persistence.queries import opening
 from core.persistence.tables import bodies, customers, payments, refunds, transactions
 
 Values = Mapping[str, Any]
@@ -27,6 +28,54 @@ def lock_payment(connection: Connection, payment_id: UUID) -> RowMapping:
     """The payment, locked until the transaction ends: every road takes this lock first."""
     query = sa.select(payments).where(payments.c.id == payment_id).with_for_update()
     return connection.execute(query).mappings().one()
+
+
+_START = (
+    f"SELECT {opening.COLUMNS}, j.id AS held_by, {pipeline.columns_of(payments, 'p')} "
+    "FROM unnest(CAST(%(jobs)s AS uuid[]), CAST(%(fences)s AS bigint[])) AS h(id, fence) "
+    "JOIN jobs j ON j.id = h.id AND j.fence = h.fence AND j.status = 'running' AND j.lease_until > app_now() "
+    "JOIN payments p ON p.id = j.payment_id ORDER BY p.id FOR UPDATE OF p, j"
+)
+
+
+def lock_to_start(connection: Connection, scope: Scope, held: Mapping[UUID, int]) -> dict[UUID, pipeline.Found]:
+    """The payments of several claimed jobs by job, both locked, with what routing needs, in one trip.
+
+    `held` maps jobs to fences; a job that is not this worker's any more is left out.
+    """
+    values = {**opening.values(scope), "jobs": list(held), "fences": list(held.values())}
+    found = {}
+    for row in pipeline.fetch(connection, _START, values):
+        opening.keep(connection, row)
+        found[row.pop("held_by")] = row
+    return found
+
+
+_SETTLE = (
+    "WITH p AS MATERIALIZED (SELECT * FROM payments WHERE id = %(payment)s FOR UPDATE), "
+    "t AS MATERIALIZED (SELECT * FROM transactions WHERE id = %(transaction)s AND EXISTS (SELECT FROM p) FOR UPDATE), "
+    "j AS MATERIALIZED (SELECT id FROM jobs WHERE id = %(job)s AND fence = %(fence)s AND status = 'running' "
+    "AND lease_until > app_now() AND EXISTS (SELECT FROM t) FOR UPDATE) "
+    f"SELECT {opening.COLUMNS}, EXISTS (SELECT FROM j) AS held, "
+    f"{pipeline.columns_of(payments, 'p')}, {pipeline.columns_of(transactions, 't')} FROM p CROSS JOIN t"
+)
+_WITH_BOTH = ("now", "accounts", "endpoints", "held")
+
+
+def lock_to_settle(
+    connection: Connection, scope: Scope, payment_id: UUID, transaction_id: UUID, job_id: UUID, fence: int
+) -> tuple[pipeline.Found, pipeline.Found, bool]:
+    """Payment and transaction, locked in this order, and whether the job still has this fence, in one trip."""
+    values = {"payment": payment_id, "transaction": transaction_id, "job": job_id, "fence": fence}
+    _, rows = pipeline.fetch_tuples(connection, _SETTLE, {**opening.values(scope), **values})
+    row, first, second = rows[0], len(_WITH_BOTH), len(_WITH_BOTH) + len(payments.columns)
+    known = dict(zip(_WITH_BOTH, row[:first], strict=True))
+    opening.keep(connection, known)
+    return (
+        dict(zip(payments.columns.keys(), row[first:second], strict=True)),
+        dict(zip(transactions.columns.keys(), row[second:], strict=True)),
+        bool(known["held"]),
+    )
 
 
 def find_payment(connection: Connection, payment_id: UUID) -> RowMapping:
@@ -100,7 +149,13 @@ def insert_customer(connection: Connection, scope: Scope, values: Values) -> Non
 
 
 def find_customer(connection: Connection, customer_id: UUID) -> RowMapping | None:
-    return connection.execute(sa.select(customers).where(customers.c.id == customer_id)).mappings().one_or_none()
+    """Read once a transaction."""
+    seen = pipeline.known(connection).setdefault("customers", {})
+    if customer_id not in seen:
+        query = sa.select(customers).where(customers.c.id == customer_id)
+        seen[customer_id] = connection.execute(query).mappings().one_or_none()
+    found: RowMapping | None = seen[customer_id]
+    return found
 
 
 def insert_body(
