@@ -20,7 +20,7 @@ HASTE = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "full_page_writes": "off",
-    "max_wal_size": "8GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
     "autovacuum": "off",
     "maintenance_work_mem": "768MB",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from uuid import UUID
 
 #: Past months the payments are spread over evenly, whatever their number.
 MONTHS = 12
 #: Shares of a thousand by merchant: one has half of everything, ten share nearly all the rest, one is small.
 LARGE, SMALL = "large", "small"
+#: One of the ten stopped half-way: its neighbour took over what it would have had.
+QUIET, HEIR = "middle 10", "middle 9"
 SHARES: Mapping[str, int] = {LARGE: 500, **{f"middle {number}": 49 for number in range(1, 11)}, SMALL: 10}
 SLOTS = 1000
 
@@ -62,6 +67,11 @@ class Span:
     def step_us(self) -> int:
         return max(1, int(self.step / timedelta(microseconds=1)))
 
+    def id_of(self, kind: str, number: int, after: int = 0) -> UUID:
+        """The id of a row that payment `number` left `after` milliseconds later."""
+        since = int(self.since.timestamp()) * 1_000_000
+        return id_of(kind, number, (since + number * self.step_us) // 1000 + after)
+
     def months(self) -> list[Month]:
         found = []
         begins = self.since.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -87,19 +97,32 @@ def _months_before(moment: datetime, months: int) -> datetime:
     return moment.replace(year=index // 12, month=index % 12 + 1, day=min(moment.day, 28))
 
 
+def id_of(kind: str, number: int, milliseconds: int) -> UUID:
+    """The id a filled row has; `growth_id` in rows.py does the same in SQL."""
+    digest = hashlib.md5(f"{kind}{number}".encode()).hexdigest()
+    return UUID(f"{milliseconds:012x}7{digest[13:16]}8{digest[17:]}")
+
+
 def whole_hour() -> datetime:
     """An hour ago: what the bench itself adds comes after everything that was filled in."""
     return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
 
 
-def slots(merchants: Mapping[str, int] = SHARES) -> list[str]:
+@lru_cache
+def slots() -> tuple[str, ...]:
     """Which merchant has which of the thousand slots."""
-    return [name for name, share in merchants.items() for _ in range(share)]
+    return tuple(name for name, share in SHARES.items() for _ in range(share))
 
 
 def slot_of(number: int) -> int:
     """The slot of a payment; neighbours in time belong to different merchants."""
     return number * 7919 % SLOTS
+
+
+def owner_of(number: int, payments: int) -> str:
+    """Whose payment `number` of so many is."""
+    name = slots()[slot_of(number)]
+    return HEIR if name == QUIET and number > payments // 2 else name
 
 
 def status_of(number: int) -> str:
