@@ -7,7 +7,7 @@ PY = $(VENV)/python
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up test faults bench-sandbox lint format lock migrate ci clean
+.PHONY: help install install-dev demo up test faults rabbitmq bench-sandbox lint format lock migrate ci clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -25,10 +25,14 @@ up: install ## Start the whole service and stay (Ctrl-C stops it)
 	@$(VENV)/tollgate up
 
 test: lint ## Run every check and the tests
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests --ignore=tests/faults
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests --ignore=tests/faults --ignore=tests/rabbitmq
 
 faults: install-dev ## Run the fault tests: killed workers, emptied and stopped Redis
 	@$(PY) -m pytest tests/faults
+
+rabbitmq: install-dev ## Run on RabbitMQ: hints, a crash, a freeze, a full one (installs Debian's where root may)
+	@sh tests/rabbitmq/install.sh
+	@$(PY) -m pytest tests/rabbitmq
 
 bench-sandbox: install-dev ## Measure how many requests a second the local providers answer
 	@$(PY) -m bench.sandbox
