@@ -7,7 +7,7 @@ PY = $(VENV)/python
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up test faults rabbitmq bench-sandbox lint format lock migrate ci clean
+.PHONY: help install install-dev demo up test faults rabbitmq bench bench-sandbox lint format lock migrate ci clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ faults: install-dev ## Run the fault tests: killed workers, emptied and stopped 
 rabbitmq: install-dev ## Run on RabbitMQ: hints, a crash, a freeze, a full one (installs Debian's where root may)
 	@sh tests/rabbitmq/install.sh
 	@$(PY) -m pytest tests/rabbitmq
+
+bench: install-dev ## Measure every figure of bench/README.md, in under ten minutes
+	@$(PY) -m bench
 
 bench-sandbox: install-dev ## Measure how many requests a second the local providers answer
 	@$(PY) -m bench.sandbox

@@ -7,15 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from queue import Empty, Queue
+from threading import Thread
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from bench.numbers import percentile
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = 128
+#: Seconds beyond its time after which a generator is given up: it waits 20 s for the last answers.
+LONGEST = 40.0
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,12 @@ def run(
     final_rate: float | None = None,
     connections: int = CONNECTIONS,
     repeat: bool = False,
-    watch: Callable[[float], None] | None = None,
+    watch: Callable[[float], bool | None] | None = None,
     every: float = 0.25,
 ) -> Report:
     """Sends at `rate` a second (rising evenly to `final_rate`), or as fast as answers come with `rate` 0.
 
-    `watch` is called every so many seconds with the seconds since the begin.
+    `watch` is called every so many seconds with the seconds since the begin; once it says True no more is sent.
     """
     parts = urlsplit(url)
     plan: dict[str, Any] = {"host": parts.hostname, "port": parts.port, "seconds": seconds, "rate": rate}
@@ -82,25 +87,46 @@ def run(
         cwd=ROOT,
         text=True,
     )
+    lines: Queue[str] = Queue()
     try:
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
+        Thread(target=_read, args=(child.stdout, lines), daemon=True).start()
         child.stdin.write(json.dumps(plan) + "\n")
         child.stdin.close()
-        child.stdout.readline()
-        _watch(seconds, every, watch)
-        told = json.loads(child.stdout.readline())
+        lines.get(timeout=60)
+        line = _watch(lines, seconds, every, watch, child.terminate)
         child.wait(10)
     finally:
         if child.poll() is None:
             child.kill()
             child.wait()
+    told = json.loads(line)
     told["statuses"] = {int(status): count for status, count in told["statuses"].items()}
     return Report(**told)
 
 
-def _watch(seconds: float, every: float, watch: Callable[[float], None] | None) -> None:
-    begun = time.monotonic()
-    while (passed := time.monotonic() - begun) < seconds:
-        if watch is not None:
-            watch(passed)
-        time.sleep(max(0.0, min(every, seconds - (time.monotonic() - begun))))
+def _read(stream: IO[str], lines: Queue[str]) -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put("")
+
+
+def _watch(
+    lines: Queue[str],
+    seconds: float,
+    every: float,
+    watch: Callable[[float], bool | None] | None,
+    end: Callable[[], None],
+) -> str:
+    """Watches until the report is there, and returns it."""
+    begun, ended = time.monotonic(), False
+    while True:
+        passed = time.monotonic() - begun
+        if passed < seconds and not ended and watch is not None and watch(passed):
+            ended = True
+            end()
+        with suppress(Empty):
+            return lines.get(timeout=every)
+        if passed > seconds + LONGEST:
+            raise RuntimeError("the load generator does not end")

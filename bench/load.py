@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import signal
 import sys
 import time
 from collections import Counter, deque
@@ -53,7 +54,7 @@ class Connection(asyncio.Protocol):
             self._whole = end + 4 + length
         if len(self._buffer) >= self._whole:
             self.busy = False
-            self.load.answered(int(self._buffer[9:12]), self.due, self._buffer[self._whole - 1 :])
+            self.load.answered(int(self._buffer[9:12]), self.due)
             if self._closes and self.transport is not None:
                 self.transport.close()
             else:
@@ -62,7 +63,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self.busy:
             self.busy = False
-            self.load.answered(0, self.due, b"")
+            if not self.load.closing:
+                self.load.answered(0, self.due)
         self.load.lost()
 
 
@@ -70,9 +72,11 @@ class Load:
     def __init__(self, plan: dict[str, Any]) -> None:
         self.host, self.port = plan["host"], plan["port"]
         self.seconds, self.rate, self.final_rate = plan["seconds"], plan["rate"], plan["final_rate"]
+        self.ends = self.seconds
         self.connections = plan["connections"]
         texts = [text.encode("latin-1") for text in plan["requests"]]
         self.requests = cycle(texts) if plan["repeat"] else iter(texts)
+        self.made: list[Connection] = []
         self.idle: deque[Connection] = deque()
         self.waiting: deque[tuple[float, bytes]] = deque()
         self.latencies: list[float] = []
@@ -86,7 +90,7 @@ class Load:
 
     # What a connection tells
 
-    def answered(self, status: int, due: float, _: bytes) -> None:
+    def answered(self, status: int, due: float) -> None:
         self.statuses[status] += 1
         self.ended = time.perf_counter()
         self.latencies.append(self.ended - due)
@@ -115,10 +119,15 @@ class Load:
             except OSError:
                 await asyncio.sleep(0.1)
             else:
+                self.made.append(connection)
                 self.free(connection)
                 return
 
     # The schedule
+
+    def end_early(self) -> None:
+        """Told so by the watcher: nothing more is due."""
+        self.ends = time.perf_counter() - self.begun
 
     def _due(self, number: int) -> float:
         """Seconds after the begin at which a request is due; the rate may rise evenly over the time."""
@@ -131,9 +140,9 @@ class Load:
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
         number, due = 0, 0.0
-        while due < self.seconds:
+        while due < self.ends:
             now = time.perf_counter() - self.begun
-            while due <= now and due < self.seconds:
+            while due <= now and due < self.ends:
                 if not (request := next(self.requests, b"")):
                     return
                 self.late.append(now - due)
@@ -154,7 +163,6 @@ class Load:
 
     async def run(self) -> dict[str, Any]:
         await asyncio.gather(*(self._connect() for _ in range(self.connections if self.rate else 0)))
-        gc.disable()
         cpu, began = time.process_time(), time.time()
         self.begun = self.ended = time.perf_counter()
         print(json.dumps({"began": began}), flush=True)
@@ -162,11 +170,11 @@ class Load:
             await self._open()
         else:
             await asyncio.gather(*(self._connect() for _ in range(self.connections)))
-            while time.perf_counter() - self.begun < self.seconds and len(self.idle) < self.connections:
+            while time.perf_counter() - self.begun < self.ends and len(self.idle) < self.connections:
                 await asyncio.sleep(0.02)
             self.closing = True
         await self._settled()
-        self.closing = True
+        await self._close()
         unanswered = self.sent - sum(self.statuses.values())
         if unanswered:
             self.statuses[0] += unanswered
@@ -176,6 +184,13 @@ class Load:
         patient_until = time.perf_counter() + PATIENCE
         while sum(self.statuses.values()) < self.sent and time.perf_counter() < patient_until:
             await asyncio.sleep(0.005)
+
+    async def _close(self) -> None:
+        self.closing = True
+        for connection in self.made:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(0.01)
 
     def _report(self, began: float, cpu: float) -> dict[str, Any]:
         return {
@@ -192,8 +207,14 @@ class Load:
 
 def main() -> None:
     plan = json.loads(sys.stdin.readline())
-    report = asyncio.run(Load(plan).run())
-    print(json.dumps(report), flush=True)
+    gc.disable()  # a collection would delay what is due; the process ends with its run
+    print(json.dumps(asyncio.run(_run(plan))), flush=True)
+
+
+async def _run(plan: dict[str, Any]) -> dict[str, Any]:
+    load = Load(plan)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, load.end_early)
+    return await load.run()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -49,21 +50,24 @@ class Found:
 
     held: float
     failed: float | None
-    tried: int
 
 
 def search(estimate: float, holds: Callable[[float], bool], steps: int, span: float = 0.25) -> Found:
     """The highest rate that holds, near `estimate`, in at most `steps` tries: widened until it is between a
     rate that holds and one that does not, then halved."""
-    low, high, rate, tried = 0.0, float("inf"), estimate, 0
-    while tried < steps:
-        tried += 1
+    low, high, rate = 0.0, inf, estimate
+    for _ in range(steps):
         if holds(rate):
             low = rate
         else:
             high = rate
-        if low and high != float("inf"):
-            rate = (low + high) / 2
-        else:
-            rate = low * (1 + span / 2) if low else high * (1 - span)
-    return Found(low, None if high == float("inf") else high, tried)
+        rate = _next(low, high, span)
+    return Found(low, None if high == inf else high)
+
+
+def _next(low: float, high: float, span: float) -> float:
+    if high == inf:
+        return low * (1 + span / 2)
+    if not low:
+        return high * (1 - span)
+    return (low + high) / 2

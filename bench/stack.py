@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,6 +44,7 @@ class Stack:
         self.service = Service(self.directory, workers=WORKERS, env=ENVIRONMENT)
         self._connections: dict[str, Any] = {}
         self._ours: list[str] = []
+        self.latency_ms: float = LATENCY_MS
 
     def __enter__(self) -> Stack:
         try:
@@ -87,6 +90,8 @@ class Stack:
         requests.post(f"{self.stripe_url}/_sandbox/{door}", json=body, timeout=10).raise_for_status()
 
     def latency(self, milliseconds: float) -> None:
+        """How long the provider takes to answer."""
+        self.latency_ms = milliseconds
         self.sandbox("settings", {"latency_ms": milliseconds, "rate_limit": 0, "rate_limit_total": 0})
 
     @property
@@ -97,10 +102,18 @@ class Stack:
     def webhook_path(self) -> str:
         return f"/webhooks/stripe/{self.service.seeded.accounts['stripe']}"
 
+    def webhooks_to_come(self) -> int:
+        """Webhooks that the sandbox has not delivered yet, to anybody."""
+        told = requests.get(f"{self.stripe_url}/_sandbox/webhooks", params={"limit": "1"}, timeout=10).json()
+        return int(told["pending"])
+
+    def stripe_account(self) -> dict[str, Any]:
+        """Of Tollgate's own account at the sandbox, as its door for accounts takes it."""
+        return {**seed.credentials(Secrets(self.directory), "stripe"), "webhook_secret": self.webhook_secret}
+
     def webhooks(self, on: bool) -> None:
         """Three signed webhooks in each payment of Tollgate's account, or none."""
-        account: dict[str, Any] = {**seed.credentials(Secrets(self.directory), "stripe")}
-        account["webhook_secret"] = self.webhook_secret
+        account = self.stripe_account()
         if on:
             account["webhook_url"] = f"{self.service.api_url}{self.webhook_path}"
             account["webhook_events"] = list(THREE_EVENTS)
@@ -124,6 +137,17 @@ class Stack:
     @property
     def workers(self) -> list[str]:
         return [name for name in self._ours if name.startswith("worker")]
+
+    @contextmanager
+    def frozen_workers(self) -> Iterator[None]:
+        """The workers stand still: what comes in is stored and waits."""
+        for name in self.workers:
+            self.service.kill(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for name in self.workers:
+                self.service.kill(name, signal.SIGCONT)
 
     def groups(self) -> dict[str, list[int]]:
         """Process ids of the running parts by what they are."""
@@ -173,6 +197,12 @@ class Stack:
 
     def one(self, statement: str, *values: Any, database: str = "") -> Any:
         return self.sql(statement, *values, database=database)[0][0]
+
+    def written(self) -> tuple[int, int]:
+        """Commits of all databases and bytes of the log written ahead, of all time."""
+        query = "SELECT sum(xact_commit)::bigint, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint FROM "
+        commits, wal = self.sql(query + "pg_stat_database")[0]
+        return int(commits), int(wal)
 
     def _forget_connections(self) -> None:
         for connection in self._connections.values():

@@ -15,10 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
+import requests
+
 from bench import generator
 from bench.floor import app as floor
 from bench.generator import ROOT
-from bench.stack import Stack
+from bench.stack import THREE_EVENTS, Stack
 
 BODY = {"amount": 1000, "currency": "USD", "payment_method": {"type": "token", "token": "pm_card_visa"}}
 #: Of Stripe's events to the plain way, and of its own events to the merchant (Standard Webhooks: base64).
@@ -27,6 +29,7 @@ ENDPOINT_SECRET = "whsec_" + "cGxhaW4gd2F5IG9mIHRoZSBiZW5jaCwgMjQgYnl0ZXM="
 AS_WRITTEN = (("-c", "16"),)
 #: Two processes of 100 threads: one alone fills one core and leaves the other idle.
 TUNED = (("-P", "threads", "-c", "100"), ("-P", "threads", "-c", "100"))
+_MERCHANT = "INSERT INTO merchants (id, name, api_key_hash, webhook_url, webhook_secret) VALUES (%s, %s, %s, %s, %s)"
 _MAKE_TABLES = "from bench.plain.models import Base, engine; Base.metadata.create_all(engine)"
 
 
@@ -98,6 +101,8 @@ class Subject(ABC):
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.url = ""
+        #: The merchant's endpoint, where webhooks are on: three come in and one event goes out in each payment.
+        self.receiver: Receiver | None = None
 
     @abstractmethod
     def start(self) -> None: ...
@@ -124,9 +129,53 @@ class Subject(ABC):
     def payments(self, count: int) -> list[str]:
         return [self.payment() for _ in range(count)]
 
+    def told(self) -> int:
+        """Messages the merchant's endpoint has had, each counted once."""
+        return self.receiver.messages() if self.receiver is not None else 0
+
+    def settled(self, told: int = 0) -> bool:
+        """Nothing of anything is open; the merchant's endpoint has had `told` messages in all."""
+        if self.open():
+            return False
+        return self.receiver is None or (self.told() >= told and not self.stack.webhooks_to_come())
+
     def all_groups(self) -> dict[str, list[int]]:
         shared = {name: pids for name, pids in self.stack.groups().items() if name in ("postgres", "redis", "sandbox")}
+        if self.receiver is not None:
+            shared["receiver"] = self.receiver.pids
         return {**self.groups(), **shared}
+
+
+class Receiver:
+    """A merchant's endpoint: `with Receiver(stack) as receiver`."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._processes = Processes(stack.directory / "logs")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/hook"
+        self.root = f"http://127.0.0.1:{self.port}"
+        self._session = requests.Session()
+
+    def __enter__(self) -> Receiver:
+        self._processes.start("receiver", [sys.executable, "-m", "bench.receiver", str(self.port)], {})
+        self._processes.wait(lambda: listens(self.port))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+        self._processes.stop()
+
+    @property
+    def pids(self) -> list[int]:
+        return self._processes.pids()
+
+    def messages(self) -> int:
+        return int(self._session.get(f"{self.root}/", timeout=5).json()["messages"])
+
+    def last(self) -> tuple[str, str]:
+        """Head and body of the last post."""
+        head, body = self._session.get(f"{self.root}/last", timeout=5).json()
+        return head, body
 
 
 class Ours(Subject):
@@ -146,9 +195,29 @@ class Ours(Subject):
         return int(self.stack.one("SELECT count(*) FROM payments WHERE status IN ('succeeded', 'failed', 'canceled')"))
 
     def open(self) -> int:
-        return int(
-            self.stack.one("SELECT count(*) FROM jobs WHERE lane = 'payments' AND status IN ('queued', 'running')")
-        )
+        if self.receiver is None:
+            return self.lane("payments")
+        return sum(self.lane(name) for name in ("payments", "webhooks", "deliveries"))
+
+    def lane(self, name: str) -> int:
+        """Jobs that are due or run; those put off to later (a check of a payment in an hour) are no queue."""
+        queued = "SELECT count(*) FROM jobs WHERE status = 'queued' AND lane = %s AND run_after <= app_now()"
+        running = "SELECT count(*) FROM jobs WHERE status = 'running' AND lane = %s"
+        return int(self.stack.one(queued, name)) + int(self.stack.one(running, name))
+
+    def listen(self, receiver: Receiver | None) -> None:
+        """From now on three webhooks come in and one event goes out in each payment, or nothing of it."""
+        self.receiver = receiver
+        self.stack.webhooks(receiver is not None)
+        url, headers = self.stack.service.api_url, {"Authorization": f"Bearer {self.stack.service.test_key}"}
+        if receiver is None:
+            found = requests.get(f"{url}/v1/webhook_endpoints", headers=headers, timeout=10).json()["data"]
+            for one in found:
+                requests.delete(f"{url}/v1/webhook_endpoints/{one['id']}", headers=headers, timeout=10)
+            return
+        body = {"url": receiver.url, "event_types": ["payment.succeeded"]}
+        headers["Idempotency-Key"] = str(uuid4())
+        requests.post(f"{url}/v1/webhook_endpoints", json=body, headers=headers, timeout=10).raise_for_status()
 
     def payment(self) -> str:
         return self.with_token("pm_card_visa")
@@ -214,7 +283,6 @@ class Plain(Subject):
         self.name = "plain, tuned" if tuned else "plain"
         self.workers = TUNED if tuned else AS_WRITTEN
         self._processes = Processes(stack.directory / "logs")
-        self.webhook_url = ""
 
     def start(self) -> None:
         self.stack.stop_ours()
@@ -225,14 +293,13 @@ class Plain(Subject):
         env |= {"PLAIN_STRIPE_URL": self.stack.stripe_url, "PLAIN_STRIPE_KEY": "sk_test_plain"}
         env["PLAIN_WEBHOOK_SECRET"] = WEBHOOK_SECRET
         subprocess.run([sys.executable, "-c", _MAKE_TABLES], env={**os.environ, **env}, cwd=ROOT, check=True)
-        self.stack.sql(
-            "INSERT INTO merchants (id, name, api_key_hash, webhook_url, webhook_secret) VALUES (%s, 'Shop', %s, %s, %s)",
-            str(uuid4()),
-            hashlib.sha256(self.key.encode()).hexdigest(),
-            self.webhook_url or None,
-            ENDPOINT_SECRET,
-            database=self.database,
-        )
+        row = (str(uuid4()), "Shop", hashlib.sha256(self.key.encode()).hexdigest())
+        endpoint = (self.receiver.url if self.receiver is not None else None, ENDPOINT_SECRET)
+        self.stack.sql(_MERCHANT, *row, *endpoint, database=self.database)
+        account = {"secret_key": "sk_test_plain", "webhook_secret": WEBHOOK_SECRET}
+        if self.receiver is not None:
+            account |= {"webhook_url": f"{self.url}/webhooks/stripe", "webhook_events": list(THREE_EVENTS)}
+        self.stack.sandbox("accounts", account)
         self._processes.start("plain-api", self.stack.granian("bench.plain.app:create_app", port), env)
         for number, options in enumerate(self.workers, 1):
             command = [sys.executable, "-m", "celery", "-q", "-A", "bench.plain.tasks:celery", "worker", *options]

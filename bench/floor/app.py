@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS floor_payments (
     provider_id text, created_at timestamptz NOT NULL DEFAULT clock_timestamp(), updated_at timestamptz
 );
 CREATE TABLE IF NOT EXISTS floor_events (
-    id text PRIMARY KEY, kind text NOT NULL, body bytea NOT NULL, created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    id text PRIMARY KEY, kind text NOT NULL, body bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 """
 

@@ -29,13 +29,13 @@ STATUSES = {"succeeded": "succeeded", "requires_action": "requires_action", "can
 FINAL = ("succeeded", "failed", "canceled")
 
 
-@worker_process_init.connect  # type: ignore[untyped-decorator]
+@worker_process_init.connect
 def forget_connections(**_: object) -> None:
     """A forked child must not share its parent's connections."""
     engine.dispose(close=False)
 
 
-@celery.task(autoretry_for=(stripe.APIConnectionError, stripe.RateLimitError), retry_backoff=True, max_retries=5)  # type: ignore[untyped-decorator]
+@celery.task(autoretry_for=(stripe.APIConnectionError, stripe.RateLimitError), retry_backoff=True, max_retries=5)
 def charge(payment_id: str) -> None:
     with Session() as session:
         payment = session.get_one(Payment, UUID(payment_id))
@@ -70,7 +70,7 @@ def charge(payment_id: str) -> None:
         send_event.delay(payment_id)
 
 
-@celery.task  # type: ignore[untyped-decorator]
+@celery.task
 def process_webhook(event_id: str) -> None:
     with Session() as session:
         event = session.get_one(WebhookEvent, event_id)
@@ -93,7 +93,7 @@ def process_webhook(event_id: str) -> None:
         send_event.delay(payment_id)
 
 
-@celery.task(autoretry_for=(requests.RequestException,), retry_backoff=5, max_retries=8)  # type: ignore[untyped-decorator]
+@celery.task(autoretry_for=(requests.RequestException,), retry_backoff=5, max_retries=8)
 def send_event(payment_id: str) -> None:
     with Session() as session:
         payment = session.get_one(Payment, UUID(payment_id))
