@@ -7,7 +7,7 @@ PY = $(VENV)/python
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up test faults rabbitmq bench bench-sandbox lint format lock migrate ci clean
+.PHONY: help install install-dev demo up test faults rabbitmq bench bench-growth bench-sandbox lint format lock migrate ci clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ rabbitmq: install-dev ## Run on RabbitMQ: hints, a crash, a freeze, a full one (
 
 bench: install-dev ## Measure every figure of bench/README.md, in under ten minutes
 	@$(PY) -m bench
+
+bench-growth: install-dev ## Measure what a call costs at 10 thousand, 1 and 5 million payments (needs 45 GB)
+	@$(PY) -m bench.growth
 
 bench-sandbox: install-dev ## Measure how many requests a second the local providers answer
 	@$(PY) -m bench.sandbox
