@@ -90,7 +90,15 @@ def programs(source: Path, account: Account) -> Path:
     """The folder of a server's programs that the account can run: the installed one, or a copy of it outside.
 
     The copy is made once and shared by all installations that use the same programs.
+
+    Raises:
+        PlacementFailed: they are not installed, or the account can run them nowhere.
     """
+    if not source.is_dir():
+        raise PlacementFailed(
+            "the embedded Postgres and Redis are not installed here: set DATABASE_URL, MIGRATION_DATABASE_URL and "
+            "REDIS_URL to servers of your own, or run `make install` in a clone (elsewhere: install tollgate[embedded])"
+        )
     if account.user is None or all(can_enter(path, account) for path in _samples(source)):
         return source
     print_of_source = hashlib.sha256(f"{source}\0{source.stat().st_mtime_ns}".encode()).hexdigest()[:12]

