@@ -33,7 +33,7 @@ _BEGIN = "BEGIN"
 _SET_SCOPE = (
     "SELECT set_config('tollgate.merchant_id', %(merchant)s, true), set_config('tollgate.mode', %(mode)s, true)"
 )
-_SET_LOCK_TIMEOUT = "SET LOCAL lock_timeout = %(lock_timeout)s"
+_SET_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %(lock_timeout)s, true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,11 @@ class Database:
             if scope is not None:
                 set_scope(connection, scope)
             connection.info[pipeline.ONLY_ONE] = True
-            yield connection
+            try:
+                yield connection
+            except BaseException:
+                _roll_back(connection)
+                raise
         finally:
             pipeline.close_pipeline(connection)
             connection.info.pop(pipeline.ONLY_ONE, None)
@@ -175,13 +179,19 @@ def _commit(connection: Connection) -> None:
 
 
 def _roll_back(connection: Connection) -> None:
-    """Drop what waits, and end what Postgres has begun; a connection that cannot say so is not used again."""
+    """Drop what waits, and end what Postgres has begun; a connection that cannot say so is not used again.
+
+    What the failed message was to prepare may be prepared or not, so all of it goes.
+    """
     pipeline.close_pipeline(connection)
     if connection.invalidated:
         return
     try:
         driver: Any = connection.connection.driver_connection
         if driver.get_transaction_status() != TRANSACTION_STATUS_IDLE:
-            driver.cursor().execute("ROLLBACK")
+            driver.cursor().execute("ROLLBACK; DEALLOCATE ALL")
+        else:
+            driver.cursor().execute("DEALLOCATE ALL")
+        pipeline.forget_prepared(connection)
     except Exception as error:  # noqa: BLE001 - whatever broke it, the pool must not hand it out again
         connection.invalidate(error)

@@ -7,6 +7,7 @@ simple protocol, in which one message may hold several statements and the last o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
@@ -20,6 +21,10 @@ Found = dict[str, Any]
 
 _WAITING = "waiting"
 _KNOWN = "known"
+_PREPARED = "prepared"
+#: Far more than there are; a mistake that makes every statement a new one must not fill the server's memory.
+_MOST_PREPARED = 300
+_PLACE = re.compile(r"%\((\w+)\)s")
 #: Set on a connection that is good for one statement alone: True, then False once it is used.
 ONLY_ONE = "only_one"
 #: Rendered here with their values in place, so that a percent sign in a value is only that.
@@ -50,12 +55,12 @@ def known(connection: Connection) -> dict[str, Any]:
     return {} if found is None else found
 
 
-def later(connection: Connection, sql: str, values: Values | None = None) -> None:
+def later(connection: Connection, sql: str, values: Values) -> None:
     """Send it with the next statement, or with the commit: an error of it is raised there.
 
-    `sql` names its values as `%(name)s`.
+    `sql` names its values as `%(name)s`; Postgres reads and plans it once a connection.
     """
-    text = render(connection, sql, values) if values is not None else sql
+    text = _prepared(connection, sql, values)
     waiting: list[str] | None = connection.info.get(_WAITING)
     if waiting is None:  # a connection that somebody else opened
         connection.exec_driver_sql(text, execution_options=_AS_IT_IS)
@@ -73,9 +78,39 @@ def fetch_tuples(
     connection: Connection, sql: str, values: Values | None = None
 ) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
     """The same as columns and rows, for a statement that names a column twice."""
-    text = render(connection, sql, values) if values is not None else sql
-    result = send(connection, text)
+    result = send(connection, sql if values is None else _prepared(connection, sql, values))
     return tuple(result.keys()), result.fetchall()
+
+
+def forget_prepared(connection: Connection) -> None:
+    """After an error nobody knows which statements Postgres has prepared; `DEALLOCATE ALL` goes with this."""
+    connection.info.pop(_PREPARED, None)
+
+
+def _prepared(connection: Connection, sql: str, values: Values) -> str:
+    """The statement by the name under which this connection has prepared it, which is done on the same trip."""
+    prepared: dict[str, str] = connection.info.setdefault(_PREPARED, {})
+    body, names = _numbered(sql)
+    prepare = ""
+    if sql not in prepared:
+        if len(prepared) >= _MOST_PREPARED or connection.info.get(_WAITING) is None:
+            return render(connection, sql, values)
+        prepared[sql] = f"tg_{len(prepared)}"
+        prepare = f"PREPARE {prepared[sql]} AS {body};\n"
+    arguments = render(connection, _places(len(names)), [values[name] for name in names])
+    return f"{prepare}EXECUTE {prepared[sql]}{arguments}"
+
+
+@lru_cache(maxsize=1024)
+def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    """`%(name)s` as `$1`, as PREPARE wants it, and the names in the order of their numbers."""
+    names = tuple(dict.fromkeys(_PLACE.findall(sql)))
+    return _PLACE.sub(lambda place: f"${names.index(place[1]) + 1}", sql), names
+
+
+@lru_cache(maxsize=64)
+def _places(count: int) -> str:
+    return f"({', '.join(['%s'] * count)})" if count else ""
 
 
 def send(connection: Connection, text: str) -> sa.CursorResult[Any]:
