@@ -23,7 +23,9 @@ from workers.configuration import LANES
 #: So rare that what is picked up within a second was hinted.
 POLL = 8
 #: A stalled publish would take two seconds or for ever; a request waits for Postgres only.
-IN_TIME = 1.0
+IN_TIME = 1.9
+#: Far from the 35 s after which the supervisor kills.
+ENDS_WITHIN = 15.0
 WORKERS = ("worker-1", "worker-2")
 
 
@@ -75,9 +77,10 @@ class House:
         return sorted(float(row["s"]) for row in rows)
 
     def assert_hinted(self, count: int = 20) -> None:
-        waits = self.pick_ups(self.pay(count), POLL)
-        assert median(waits) < 0.2, waits
-        assert waits[int(count * 0.9)] < 1.0, waits
+        waits = self.pick_ups(self.pay(count), 3 * POLL)
+        # Polling alone would take half of POLL in the middle, and nearly all of it at the end.
+        assert median(waits) < 1.0, waits
+        assert waits[int(count * 0.9)] < 2.0, waits
 
     def workers(self) -> list[int]:
         return [self.service.children[name] for name in WORKERS]
@@ -122,7 +125,7 @@ def test_a_crash_neither_kills_workers_nor_makes_them_deaf(house: House, rabbit:
     rabbit.kill()
     accepted = house.pay(10)
     # Found by polling, as without any broker.
-    house.pick_ups(accepted, POLL + 5)
+    house.pick_ups(accepted, 3 * POLL)
     rabbit.start()
     wait_until(lambda: listening(rabbit), "the workers to come back by themselves", 60, every=0.2)
     house.assert_hinted()
@@ -131,16 +134,19 @@ def test_a_crash_neither_kills_workers_nor_makes_them_deaf(house: House, rabbit:
 
 
 def test_a_frozen_one_holds_nobody(house: House, rabbit: RabbitMQ) -> None:
-    before = house.workers()
     rabbit.signal(signal.SIGSTOP)
     try:
         accepted = house.pay(30)
-        house.pick_ups(accepted, POLL + 5)
+        house.pick_ups(accepted, 3 * POLL)
+        # To hang up takes an answer, too.
+        began = time.monotonic()
+        house.service.stop_child("worker-1")
+        assert time.monotonic() - began < ENDS_WITHIN
+        house.service.start_child("worker-1")
     finally:
         rabbit.signal(signal.SIGCONT)
     wait_until(lambda: listening(rabbit), "the workers to listen again", 60, every=0.2)
     house.assert_hinted()
-    assert house.workers() == before
 
 
 def test_a_full_one_holds_nobody(house: House, rabbit: RabbitMQ) -> None:
@@ -148,7 +154,7 @@ def test_a_full_one_holds_nobody(house: House, rabbit: RabbitMQ) -> None:
     rabbit.control("--quiet", "set_vm_memory_high_watermark", "absolute", "1MB")
     try:
         accepted = house.pay(30)
-        house.pick_ups(accepted, POLL + 5)
+        house.pick_ups(accepted, 3 * POLL)
     finally:
         rabbit.control("--quiet", "set_vm_memory_high_watermark", "0.4")
     house.assert_hinted()
