@@ -196,12 +196,12 @@ class Service:
             raise ChildFailed(f"port {self._port} {why} with --port (0: any)")
         self._start_servers(directory, ports, secrets)
         self._migrate()
-        context = parts.Context(directory, self._environment())
+        context = parts.Context(directory, self.environment())
         if self._sandbox:
             self._start_sandbox(context, ports)
         api_port = self._port or ports.get("api")
         self.api_url = f"http://{HOST}:{api_port}"
-        context = parts.Context(directory, self._environment())
+        context = parts.Context(directory, self.environment())
         self._progress("Preparing keys and accounts")
         with core_session(self._databases.owner, self.redis_url, self.key_file) as core:
             self.seeded = seed_development(core, secrets, self.api_url, self.sandbox_urls)
@@ -265,7 +265,7 @@ class Service:
                 ports.get(name, renew=True)
         self._record()
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """What every process gets; each is given its own DATABASE_URL, and none the owner's."""
         env = {name: value for name, value in self._environ.items() if name not in ADDRESSES}
         env |= {"PYTHONUNBUFFERED": "1", "REDIS_URL": self.redis_url, "TOLLGATE_KEY_FILE": str(self.key_file)}

@@ -50,6 +50,9 @@ class Patient:
         query = "SELECT count(*) AS n FROM jobs WHERE lane = 'payments' AND status IN ('queued', 'running')"
         return int(self.query(query)[0]["n"])
 
+    def lease_losses(self) -> int:
+        return int(self.query("SELECT coalesce(sum(lease_losses), 0) AS n FROM jobs")[0]["n"])
+
     def oldest_waiting(self) -> float:
         """Seconds the longest-waiting due payment job has been due."""
         found = self.query(
