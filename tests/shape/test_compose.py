@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from api.serve import FINISH
+from cli.embedded_redis import server_program
+from cli.ports import free_port
 from core import environment
 from core.settings import Settings
 from core.startup import addresses
 from tests.shape.reading import ROOT, compose, dockerfile, procfile, words
+from tests.support.waiting import wait_until
 from workers.configuration import LANES
 from workers.lanes import connections
 from workers.polling import LAST_COMMIT, LEASE_CONNECTIONS
@@ -127,7 +135,8 @@ def test_no_running_process_knows_the_owner_of_the_tables() -> None:
 def test_no_password_stands_in_an_argument_list_and_none_has_a_default() -> None:
     for service in SERVICES.values():
         for word in service.get("command", []):
-            assert "PASSWORD" not in word.replace('"$$REDIS_PASSWORD"', "")
+            # Only a shell inside reads that one, and hands it on by standard input.
+            assert "PASSWORD" not in word.replace("requirepass $$REDIS_PASSWORD\n", "")
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     uses = [(found[1], found[2] or "") for found in _VARIABLE.finditer(text)]
     asked = {name for name, rule in uses if rule.startswith(":?")}
@@ -159,8 +168,32 @@ def test_a_stop_leaves_time_for_what_is_under_way() -> None:
     assert seconds(SERVICES["api"]["stop_grace_period"]) > settings.drain + FINISH
 
 
-def test_redis_refuses_rather_than_evicts() -> None:
-    assert "maxmemory-policy noeviction" in SERVICES["redis"]["command"][-1]
+def test_redis_starts_as_it_stands_there_and_refuses_rather_than_evicts(tmp_path: Path) -> None:
+    port = free_port()
+    command = [word.replace("$$", "$") for word in SERVICES["redis"]["command"]]
+    # The image listens for all and at its own port; here both are the test's.
+    command[-1] = command[-1].replace("\nEND", f"\nport {port}\nbind 127.0.0.1\nEND")
+    env = {"PATH": f"{server_program().parent}:{os.defpath}", "REDIS_PASSWORD": "6b1f0c2e9a"}
+    server = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        client = redis.Redis(port=port, password="6b1f0c2e9a", retry=Retry(NoBackoff(), 0))
+        wait_until(lambda: answers(client), "the server to answer")
+        assert client.config_get("maxmemory*")["maxmemory-policy"] == "noeviction"
+        assert "6b1f0c2e9a" not in Path(f"/proc/{server.pid}/cmdline").read_text()
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=port, retry=Retry(NoBackoff(), 0)).ping()
+        client.close()
+    finally:
+        # It has taken the shell's place, so a container's stop reaches it.
+        server.terminate()
+    assert server.wait(10) == 0
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 def test_postgres_has_connections_for_three_times_everything() -> None:
