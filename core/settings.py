@@ -63,8 +63,8 @@ class Settings(BaseModel):
     )
 
     # The gate.
-    api_threads: Count = Field(8, description="granian's `--blocking-threads`; a connection each, a quarter may wait")
-    api_processes: Count = Field(2, description="granian's `--workers`; one answers while the other restarts")
+    api_threads: Count = Field(8, description="of one API process: a connection each; a quarter may wait for jobs")
+    api_processes: Count = Field(2, description="of one API server; one answers while the other restarts")
     drain: Annotated[float, Field(ge=0, le=60), Unit("s")] = Field(
         5.0, description="on SIGTERM readiness is red this long while serving goes on; a balancer asks every 1 to 2 s"
     )

@@ -27,8 +27,11 @@ log = structlog.get_logger(__name__)
 #: What is to be run for jobs that were claimed together, one callable each.
 Prepare = Callable[[Core, Sequence[Job]], Sequence[Callable[[], None]]]
 
-#: Freed places are gathered this long before the next claim: a claim of ten costs a fifth a job of a claim of one.
+#: Due jobs and freed places are gathered this long before the next claim: a claim of ten costs a fifth a job of a
+#: claim of one.
 SETTLE = 0.02
+#: What arises here is gathered this long, in seconds; it costs no message.
+OWN_WINDOW = 0.003
 #: While it drains, how often it looks whether it is to hurry, in seconds.
 SLICE = 0.1
 #: While Postgres is away it is asked again this often, in seconds.
@@ -65,7 +68,7 @@ class Engine:
         self._missing: set[UUID] = set()
         self._nudge, self._stopping, self._drained = threading.Event(), threading.Event(), threading.Event()
         self._outage = Outage()
-        self._gatherer = Gatherer("own-hints", self._take_own)
+        self._gatherer = Gatherer("own-hints", self._take_own, OWN_WINDOW)
         self._threads = [
             threading.Thread(target=self._poll, name="poll", daemon=True),
             threading.Thread(target=self._renew, name="renew", daemon=True),
@@ -87,9 +90,11 @@ class Engine:
         self._guarded(lambda: self._take(lane, ids))
 
     def _take(self, lane: str, ids: list[UUID]) -> None:
-        if self._stopping.is_set() or lane not in self.lanes:
+        if self._stopping.is_set() or lane not in self.lanes or self.lanes[lane].warm:
             return
         places, taken = self._claim(lane, ids)
+        if taken:
+            self._nudge.set()  # the lane is warm now
         if places < len(ids) and taken == places:
             self.lanes[lane].backlog = True
 
@@ -127,8 +132,11 @@ class Engine:
                 thread.join(5)
         return idle
 
-    def _claim(self, name: str, ids: Sequence[UUID] | None) -> tuple[int, int]:
-        """(places reserved, jobs taken). Raises SQLAlchemyError; the places are free again then."""
+    def _claim(self, name: str, ids: Sequence[UUID] | None, expired: bool = False) -> tuple[int, int]:
+        """(places reserved, jobs taken). Raises SQLAlchemyError; the places are free again then.
+
+        With `expired` also those of a worker that is dead.
+        """
         lane = self.lanes[name]
         wanted = self._settings.claim_batch if ids is None else len(ids)
         places = lane.reserve(wanted)
@@ -136,12 +144,14 @@ class Engine:
             return 0, 0
         claimed: list[Job] = []
         try:
-            claimed = jobs.claim(self._leases, name, places, self._name, self._settings.lease, ids)
+            lease = self._settings.lease
+            claimed = jobs.claim(self._leases, name, places, self._name, lease, ids, expired=expired)
         finally:
             lane.give_back(places - len(claimed))
         with self._held_lock:
             self._held.update((job.id, job) for job in claimed)
         if claimed:
+            lane.warm_up()
             lane.start(partial(self._run_together, lane, claimed))
         return places, len(claimed)
 
@@ -182,20 +192,25 @@ class Engine:
                 # Workers that started together drift apart.
                 next_round = time.monotonic() + self._settings.poll_interval * random.uniform(0.9, 1.0)  # noqa: S311
             if self._guarded(partial(self._poll_lanes, due)):
-                self._nudge.wait(max(0.0, next_round - time.monotonic()))
-                if self._nudge.is_set():
-                    self._stopping.wait(SETTLE)
-                self._nudge.clear()
+                self._rest(max(0.0, next_round - time.monotonic()))
             else:
                 self._stopping.wait(BACK_OFF)
 
+    def _rest(self, seconds: float) -> None:
+        """Until the next look: soon while a lane is warm, as soon as places are free while one has a backlog."""
+        if any(lane.warm for lane in self.lanes.values()):
+            self._stopping.wait(min(seconds, SETTLE))
+        elif self._nudge.wait(seconds):
+            self._stopping.wait(SETTLE)
+        self._nudge.clear()
+
     def _poll_lanes(self, all_of_them: bool) -> None:
         for name, lane in self.lanes.items():
-            if not all_of_them and not lane.backlog:
+            if not all_of_them and not lane.backlog and not lane.warm:
                 continue
             while not self._stopping.is_set():
                 lane.backlog = True
-                places, taken = self._claim(name, None)
+                places, taken = self._claim(name, None, expired=all_of_them)
                 if taken < places:
                     lane.backlog = False
                     break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,15 +11,30 @@ from core.settings import Settings
 from workers.configuration import LANES
 
 
+#: Longer than hints are gathered, so that a steady load keeps its lane warm.
+WARM = 0.3
+
+
 class Lane:
-    """`backlog` is true while Postgres may hold more due jobs than there were places for."""
+    """`backlog` is true while Postgres may hold more due jobs than there were places for.
+
+    `warm` is true for WARM seconds after a job was claimed: then the lane is looked at often and needs no hints.
+    """
 
     def __init__(self, name: str, places: int) -> None:
         self.name, self.places = name, places
         self.backlog = False
+        self._warm_until = 0.0
         self._free = places
         self._changed = threading.Condition()
         self._executor = ThreadPoolExecutor(places, thread_name_prefix=name)
+
+    @property
+    def warm(self) -> bool:
+        return time.monotonic() < self._warm_until
+
+    def warm_up(self) -> None:
+        self._warm_until = time.monotonic() + WARM
 
     def reserve(self, wanted: int) -> int:
         """Take up to `wanted` free places; returns how many."""

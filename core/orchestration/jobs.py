@@ -154,18 +154,26 @@ _CLAIM_EXPIRED = sa.text(
 
 
 def claim(
-    database: Database, lane: str, limit: int, worker: str, lease: float, ids: Sequence[UUID] | None = None
+    database: Database,
+    lane: str,
+    limit: int,
+    worker: str,
+    lease: float,
+    ids: Sequence[UUID] | None = None,
+    *,
+    expired: bool = True,
 ) -> list[Job]:
     """Take up to `limit` due jobs of a lane in one statement; with `ids`, only those that are due among them.
 
-    `lease` in seconds. Without `ids`, jobs whose lease ran out are taken over first.
+    `lease` in seconds. Without `ids` and with `expired`, jobs whose lease ran out are taken over first.
     """
     values: dict[str, Any] = {"lane": lane, "limit": limit, "worker": worker, "lease": lease}
     taken: list[Job] = []
-    if ids is not None:
-        values["ids"] = list(ids)
+    if ids is not None or not expired:
+        values["ids"] = list(ids or ())
+        statement = _CLAIM_QUEUED if ids is None else _CLAIM_NAMED
         with database.glance() as connection:
-            return [_job(row) for row in connection.execute(_CLAIM_NAMED, values)]
+            return [_job(row) for row in connection.execute(statement, values)]
     with database.unscoped() as connection:
         for row in connection.execute(_CLAIM_EXPIRED, values):
             if row.lease_losses > MAX_LEASE_LOSSES:

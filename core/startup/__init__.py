@@ -45,6 +45,17 @@ def check_or_exit(settings: Settings, role: Role, *, forks: bool = False) -> Non
         raise SystemExit(f"tollgate: {error}") from None
 
 
+def remarks(settings: Settings, role: Role) -> list[Remark]:
+    """All there is to say about a start as `role`, for a person who asks. That Postgres is away is one of them."""
+    found = list(_settled(settings, role))
+    if role != "beat":
+        try:
+            found += servers.postgres(settings.database_url, role)
+        except servers.Away as error:
+            found.append(_away(error))
+    return found
+
+
 def check_start(settings: Settings, role: Role, *, forks: bool = False) -> None:
     """Look at settings, Redis and Postgres; what is no reason to stay away is logged.
 
@@ -58,10 +69,14 @@ def check_start(settings: Settings, role: Role, *, forks: bool = False) -> None:
     try:
         _judge(servers.postgres(settings.database_url, role), role)
     except servers.Away as error:
-        log.warning("start_remark", component=role, reason=f"DATABASE_URL: Postgres is away ({error}); asked again")
+        log.warning("start_remark", component=role, reason=_away(error).text)
         if forks:
             return
         threading.Thread(target=_ask_later, args=(settings, role), name="start-check", daemon=True).start()
+
+
+def _away(error: servers.Away) -> Remark:
+    return known(f"DATABASE_URL: Postgres is away ({error}); it is asked again until it answers")
 
 
 def _settled(settings: Settings, role: Role) -> Iterator[Remark]:

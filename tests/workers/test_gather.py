@@ -27,7 +27,7 @@ class Hand:
 
 def test_a_lone_id_is_handed_on() -> None:
     hand = Hand()
-    gatherer = Gatherer("test", hand)
+    gatherer = Gatherer("test", hand, 0.003)
     job = uuid4()
     assert gatherer.offer("payments", [job]) == 0
     wait_until(lambda: hand.batches, "the id")
@@ -38,7 +38,7 @@ def test_a_lone_id_is_handed_on() -> None:
 def test_many_travel_together_a_lane_at_a_time_and_in_order() -> None:
     hand = Hand()
     hand.open.clear()
-    gatherer = Gatherer("test", hand)
+    gatherer = Gatherer("test", hand, 0.003)
     gatherer.offer("payments", [uuid4()])
     wait_until(lambda: hand.batches, "the first")
     waiting = {lane: [uuid4() for _ in range(BATCH + 20)] for lane in ("payments", "deliveries")}
@@ -58,7 +58,7 @@ def test_many_travel_together_a_lane_at_a_time_and_in_order() -> None:
 def test_what_has_no_room_is_dropped_and_counted() -> None:
     hand = Hand()
     hand.open.clear()
-    gatherer = Gatherer("test", hand)
+    gatherer = Gatherer("test", hand, 0.003)
     gatherer.offer("payments", [uuid4()])
     wait_until(lambda: hand.batches, "the first")
     assert gatherer.offer("payments", [uuid4() for _ in range(ROOM + 7)]) == 7
@@ -71,7 +71,7 @@ def test_what_has_no_room_is_dropped_and_counted() -> None:
 
 def test_closing_hands_on_what_waits_and_takes_no_more() -> None:
     hand = Hand()
-    gatherer = Gatherer("test", hand)
+    gatherer = Gatherer("test", hand, 0.003)
     jobs = [uuid4() for _ in range(3)]
     for job in jobs:
         gatherer.offer("payments", [job])
@@ -87,7 +87,7 @@ def test_a_hand_that_drops_things_does_not_end_it() -> None:
         taken.extend(ids)
         raise RuntimeError("dropped")
 
-    gatherer = Gatherer("test", clumsy)
+    gatherer = Gatherer("test", clumsy, 0.003)
     for number in (1, 2):
         gatherer.offer("payments", [uuid4()])
         wait_until(lambda number=number: len(taken) == number, "the id")  # type: ignore[misc]
