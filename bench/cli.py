@@ -10,7 +10,7 @@ from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
-from bench import end_to_end, gate, memory, own_time, provider, rows, table, webhooks
+from bench import end_to_end, gate, memory, own_time, profile, provider, rows, table, webhooks
 from bench.machine import describe
 from bench.stack import Stack
 from bench.subjects import Floor, Ours, Plain, Receiver, Subject
@@ -187,11 +187,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure every row of the table.")
     parser.add_argument("--only", default="", help=f"parts, with commas: {', '.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="shorter windows; the result is not kept")
+    parser.add_argument("--profile", action="store_true", help="show where a payment's time goes, and nothing else")
     options = parser.parse_args()
     wanted = {one.strip() for one in options.only.split(",") if one.strip()} or set(PARTS)
     if unknown := wanted - set(PARTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}")
     signal.signal(signal.SIGTERM, _stop)
+    if options.profile:
+        text = profile.run(lambda text: print(text, file=sys.stderr, flush=True))
+        if not options.quick:
+            table.write("profile", [], describe(), {}, text)
+        print(text)
+        return
     machine = describe()
     begun = time.monotonic()
     with Stack() as stack:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -37,11 +37,11 @@ THREE_EVENTS = ("payment_intent.created", "charge.succeeded", "payment_intent.su
 class Stack:
     """`with Stack() as stack`: started, with Tollgate's own processes running; everything is removed at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, env: Mapping[str, str] | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="tollgate-bench-"))
         os.chmod(self._folder, 0o711)  # as root, Postgres runs under another account, which must pass
         self.directory = self._folder / "data"
-        self.service = Service(self.directory, workers=WORKERS, env=ENVIRONMENT)
+        self.service = Service(self.directory, workers=WORKERS, env={**ENVIRONMENT, **(env or {})})
         self._connections: dict[str, Any] = {}
         self._ours: list[str] = []
         self.latency_ms: float = LATENCY_MS

@@ -57,10 +57,13 @@ def markdown(sections: Mapping[str, Any]) -> str:
             f"Commit {machine['commit']}{' with changes' if machine['changed'] else ''}, {machine['date']}. "
             f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gb']} GB, {machine['system']}, "
             f"Python {machine['python']}; everything on this one machine.",
-            "",
-            "| figure | goal | measured | ratio | verdict | note |",
-            "| --- | --- | --- | --- | --- | --- |",
         ]
+        if section["rows"]:
+            lines += [
+                "",
+                "| figure | goal | measured | ratio | verdict | note |",
+                "| --- | --- | --- | --- | --- | --- |",
+            ]
         for row in section["rows"]:
             cells = (row[key] for key in ("figure", "goal", "measured", "ratio", "verdict", "note"))
             lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")

@@ -12,6 +12,7 @@ import pytest
 from bench import generator, table
 from bench.load import Load
 from bench.numbers import best_window, grows, percentile, search
+from bench.profile import normal, part_of
 from bench.rows import make
 from bench.table import Row, at_least, at_most, both, ratio
 
@@ -104,6 +105,19 @@ def test_a_section_is_replaced_and_others_stay(tmp_path: Path) -> None:
     assert "## growth" in shown
     assert "1 \\| 2" in shown
     assert shown.endswith("The end.\n")
+
+
+def test_statements_are_counted_without_their_values() -> None:
+    first = normal("UPDATE jobs SET worker = 'it''s 1'  WHERE id = ANY(ARRAY['a'::uuid, 'b'::uuid]) LIMIT 5")
+    assert first == normal("UPDATE jobs SET worker = 'b' WHERE id = ANY(ARRAY['c'::uuid]) LIMIT 50")
+    assert first != normal("UPDATE jobs SET status = 'b' WHERE id = ANY(ARRAY['c'::uuid]) LIMIT 50")
+
+
+def test_a_function_belongs_to_the_first_part_that_fits() -> None:
+    assert part_of("core/persistence/vault.py", "seal") == "encryption"
+    assert part_of("core/persistence/database.py", "scoped") == "core/persistence"
+    assert part_of("", "<method 'execute' of 'psycopg2.extensions.cursor' objects>") == "psycopg2"
+    assert part_of("selectors.py", "select") == "standard library and the rest"
 
 
 class Slow(asyncio.Protocol):
