@@ -14,6 +14,8 @@ from sqlalchemy.engine import Engine
 #: Of a call's statements, the plans of so many that took longest are kept.
 SHOWN = 2
 _LONGEST_PLAN = 60
+_NO_STATEMENT = ("BEGIN", "COMMIT", "ROLLBACK", "PREPARE", "DEALLOCATE", "SET ")
+_EXPLAINED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "EXECUTE")
 
 
 @dataclass
@@ -21,12 +23,14 @@ class Capture:
     """What a call sent: one text a trip, its values in place, with the address it went to."""
 
     trips: list[tuple[str, str]] = field(default_factory=list)
+    #: By address, what the connections have prepared: EXECUTE says only its name.
+    prepared: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     @property
     def statements(self) -> list[tuple[str, str]]:
-        """(address, statement) one by one; what begins and ends transactions is none."""
+        """(address, statement) one by one; what begins and ends transactions or prepares is none."""
         single = [(url, part.strip()) for url, text in self.trips for part in text.split(";\n")]
-        return [(url, part) for url, part in single if part not in ("BEGIN", "COMMIT", "ROLLBACK")]
+        return [(url, part) for url, part in single if not part.startswith(_NO_STATEMENT)]
 
 
 @contextmanager
@@ -41,6 +45,10 @@ def capturing(engines: Sequence[tuple[Engine, str]]) -> Iterator[Capture]:
     finally:
         for engine, listener in listeners:
             sa.event.remove(engine, "before_cursor_execute", listener)
+    for engine, url in engines:
+        with engine.connect() as connection:
+            found = connection.exec_driver_sql("SELECT name, statement FROM pg_prepared_statements")
+            capture.prepared[url] = [(row.name, _own_part(row.name, row.statement)) for row in found]
 
 
 def _listener(capture: Capture, url: str) -> Callable[..., None]:
@@ -55,18 +63,31 @@ def explained(capture: Capture) -> list[str]:
     """The plans of the statements that took longest, run once more as the same role and rolled back."""
     found: list[tuple[float, str]] = []
     for url in dict.fromkeys(url for url, _ in capture.statements):
+        prepared = dict(capture.prepared.get(url, []))
         with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = '60s'")
+            for text in prepared.values():
+                cursor.execute(text)
             for text in (text for its_url, text in capture.statements if its_url == url):
-                if "set_config(" in text:
+                if "set_config(" in (prepared.get(_name(text)) or text):
                     cursor.execute(text)
-                elif text.split(maxsplit=1)[0].upper() in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE"):
-                    found.append(_plan(cursor, text))
+                elif text.split(maxsplit=1)[0].upper() in _EXPLAINED:
+                    found.append(_plan(cursor, text, prepared.get(_name(text)) or text))
             connection.rollback()
     return [plan for _, plan in sorted(found, reverse=True)[:SHOWN]]
 
 
-def _plan(cursor: Any, statement: str) -> tuple[float, str]:
+def _own_part(name: str, message: str) -> str:
+    """Postgres keeps the whole message in which a statement was prepared: others may stand in it too."""
+    return next((part for part in message.split(";\n") if part.startswith(f"PREPARE {name} AS")), message)
+
+
+def _name(statement: str) -> str:
+    """Of a prepared statement, what it was prepared as; of another one nothing that anything is called."""
+    return statement.removeprefix("EXECUTE ").split("(")[0].strip()
+
+
+def _plan(cursor: Any, statement: str, told: str) -> tuple[float, str]:
     """(milliseconds of planning and carrying out, the plan)"""
     cursor.execute("SAVEPOINT plan")
     spent = 0.0
@@ -79,7 +100,7 @@ def _plan(cursor: Any, statement: str) -> tuple[float, str]:
     cursor.execute("ROLLBACK TO SAVEPOINT plan")
     more = len(lines) - _LONGEST_PLAN
     cut = [*lines[:_LONGEST_PLAN], f"… {more} lines more", *lines[-2:]] if more > 0 else lines
-    return spent, "\n".join([f"-- {' '.join(statement.split())[:600]}", *cut])
+    return spent, "\n".join([f"-- {' '.join(told.split())[:600]}", *cut])
 
 
 _UNREAD = """

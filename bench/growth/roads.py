@@ -383,5 +383,5 @@ def _beside(site: Site) -> list[Road]:
             lambda: admin_reading.list_jobs(site.admin, site.scope, 20, None, "needs_review"),
             _once(in_review),
         ),
-        Road("admin: findings", None, lambda: admin_reading.list_findings(site.admin, site.scope, 20, None, "open")),
+        Road("admin: findings", None, lambda: admin_reading.list_findings(site.admin, site.scope, 1, None, "open")),
     ]
