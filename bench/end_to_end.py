@@ -18,7 +18,7 @@ DRAIN = 1.0
 #: Nothing waits for ever: what is not final by then is lost.
 GIVE_UP = 60.0
 #: Seconds over which the load rises for a first guess.
-RISE = 8.0
+RISE = 6.0
 
 Say = Callable[[str], None]
 

@@ -23,11 +23,13 @@ from sqlalchemy.engine import make_url
 from cli import seed
 from cli.secrets_file import Secrets
 from cli.service import Service
+from core.settings import Settings
 
 LATENCY_MS = 300
 WORKERS = 2
 #: The API's own numbers, for whatever else is served beside it.
-API_PROCESSES, API_THREADS = 2, 8
+API_PROCESSES: int = Settings.model_fields["api_processes"].default
+API_THREADS: int = Settings.model_fields["api_threads"].default
 #: One key does the whole load here, so the limit of a key must not be what is measured.
 ENVIRONMENT = {"TOLLGATE_RATE_LIMIT": "1000000/second"}
 PACING = '{"pacing": {"per_operation": 100000, "total": 100000}}'

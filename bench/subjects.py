@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +21,8 @@ import requests
 from bench import generator
 from bench.floor import app as floor
 from bench.generator import ROOT
-from bench.stack import THREE_EVENTS, Stack
+from bench.stack import API_THREADS, THREE_EVENTS, Stack
+from cli.processes import Guard
 
 BODY = {"amount": 1000, "currency": "USD", "payment_method": {"type": "token", "token": "pm_card_visa"}}
 #: Of Stripe's events to the plain way, and of its own events to the merchant (Standard Webhooks: base64).
@@ -40,10 +42,11 @@ def free_port() -> int:
 
 
 class Processes:
-    """Processes of ours in sessions of their own, ended by their ids."""
+    """Processes of ours in sessions of their own, ended by their ids; also if we are killed."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
+        self._guard: Guard | None = None
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
@@ -57,6 +60,9 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        if self._guard is None:
+            self._guard = Guard()
+        self._guard.watch(self._running[name].pid, signal.SIGTERM)
 
     def pids(self, prefix: str = "") -> list[int]:
         return [child.pid for name, child in self._running.items() if name.startswith(prefix)]
@@ -82,9 +88,14 @@ class Processes:
                 child.wait(12)
             except subprocess.TimeoutExpired:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, 9)
+                    os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
+            if self._guard is not None:
+                self._guard.drop(child.pid)
         self._running.clear()
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
 
 
 def listens(port: int) -> bool:
@@ -245,7 +256,7 @@ class Floor(Subject):
         command = self.stack.granian(f"bench.floor.app:{self.app}", port)
         env = {"BENCH_DATABASE_URL": self.stack.make_database(self.database)}
         env |= {"BENCH_STRIPE_URL": self.stack.stripe_url, "BENCH_STRIPE_KEY": "sk_test_floor"}
-        env["BENCH_WEBHOOK_SECRET"] = self.stack.webhook_secret
+        env |= {"BENCH_WEBHOOK_SECRET": self.stack.webhook_secret, "BENCH_THREADS": str(API_THREADS)}
         self.stack.sql(floor.TABLES, database=self.database)
         self._processes.start("floor", command, env)
         self._processes.wait(lambda: listens(port))

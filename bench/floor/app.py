@@ -78,7 +78,7 @@ def _answer(start: StartResponse, status: str, body: bytes) -> Iterable[bytes]:
 
 
 def _threads() -> int:
-    return int(os.environ.get("TOLLGATE_API_THREADS", "8"))
+    return int(os.environ["BENCH_THREADS"])
 
 
 def accept() -> App:

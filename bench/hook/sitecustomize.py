@@ -1,7 +1,7 @@
 """Loaded by each Python process of a profiled run (it is first on PYTHONPATH): counts where time goes.
 
-Python imports a module of this name by itself. Every piece of work handed to a pool of threads, and every request, runs under
-cProfile with the thread's own processor time as its clock; the sums are written every second.
+Python imports a module of this name by itself. Every piece of work handed to a pool of threads, and every request, runs
+under cProfile with the thread's own processor time as its clock; the sums are written every second.
 """
 
 from __future__ import annotations
