@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -23,12 +24,15 @@ from bench.growth.fill import Filler
 from bench.growth.ground import Ground, drop
 from bench.growth.meter import Backends, Contender, Cost, measure
 from bench.growth.report import Figure, Report, Size
-from bench.growth.roads import Road, Site, roads
+from bench.growth.roads import roads
 from bench.growth.server import Server
 from bench.growth.shape import Span
+from bench.growth.site import Road, Site
 from cli.embedded_postgres import EmbeddedPostgres
 from core.observability import configure_logging
 
+#: Tables, indexes and what sorting needs beside them; and Postgres' own log of changes.
+BYTES_A_PAYMENT, BYTES_BESIDE = 8500, 2_000_000_000
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
@@ -48,15 +52,18 @@ class Growth:
         self._figures: dict[str, Figure] = {}
         self._found: list[Size] = []
 
-    def run(self) -> Report:
+    def run(self, keep: Callable[[Report], None]) -> Report:
+        """`keep` is handed what is known after each size."""
         began = time.monotonic()
         for payments in self._larger:
             pair = [self._ground("smallest", self._smallest), self._ground("larger", payments)]
             self._found.append(self._fill(pair))
             os.sync()  # what filling left to be written must not hold up a measured commit
             self._measure(pair)
-        figures = list(self._figures.values())
-        return Report(self._about, self._found, figures, self._smallest, time.monotonic() - began)
+            figures = list(self._figures.values())
+            made = Report(self._about, self._found, figures, self._smallest, time.monotonic() - began)
+            keep(made)
+        return made
 
     def _ground(self, name: str, payments: int) -> Ground:
         return Ground(f"growth_{name}", Span(payments, shape.whole_hour()))
@@ -180,17 +187,27 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp/tollgate-growth"), help="where the data goes")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where growth.json and growth.md go")
     wanted = parser.parse_args()
-    if wanted.directory.exists():
-        parser.error(f"{wanted.directory} exists; a run makes and removes it: name another one or remove it")
+    sizes = sorted(int(one) for one in wanted.sizes.split(","))
+    refusal = _refusal(wanted.directory, sizes[-1])
+    if refusal:
+        parser.error(refusal)
     configure_logging("ERROR", "bench")
     provider.install()
     with _server(wanted.directory) as server:
-        sizes = sorted(int(one) for one in wanted.sizes.split(","))
-        made = Growth(server, sizes, wanted.repetitions, wanted.longest).run()
-    for path in report.write(made, wanted.results):
-        say(f"written: {path}")
+        growth = Growth(server, sizes, wanted.repetitions, wanted.longest)
+        made = growth.run(lambda found: say(f"written: {report.write(found, wanted.results)[1]}"))
     print("\n" + made.as_markdown().partition("## Above")[0])
-    return 1 if made.missed else 0
+    return 1 if any(one.failed for one in made.figures) else 0
+
+
+def _refusal(directory: Path, payments: int) -> str | None:
+    if directory.exists():
+        return f"{directory} exists; a run makes and removes its own: remove it or name another --directory"
+    parent = next(one for one in directory.absolute().parents if one.exists())
+    free, needed = shutil.disk_usage(parent).free, payments * BYTES_A_PAYMENT + BYTES_BESIDE
+    if free < needed:
+        return f"{parent} has {free / 1e9:.0f} GB free and {needed / 1e9:.0f} GB are needed; name another --directory"
+    return None
 
 
 if __name__ == "__main__":

@@ -5,102 +5,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import cycle, islice
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 from bench.growth import shape
-from bench.growth.ground import SIGNING, Ground
-from core.domain.commands import CreatePayment, PersonDetails, TokenMethod
+from bench.growth.ground import SIGNING
+from bench.growth.site import CLAIMED, LEASE, QUEUE, Road, Site, expect, once, queue
+from bench.growth.ticks import ticks
+from core.domain.commands import PersonDetails
 from core.domain.identifiers import public_id
-from core.orchestration import accept, admin_reading, execute, inbox, jobs, merchant_events, reading, scheduled
-from core.orchestration.context import Caller, Core
-from core.orchestration.idempotency import IdempotencyKey
-from core.orchestration.jobs import Job
+from core.orchestration import admin_reading, execute, inbox, jobs, merchant_events, reading
 from core.orchestration.reading import Filters
 
-#: Rows that are due when something due is looked for.
-DUE = 20
-#: Jobs in a claim, as in a hint of a busy moment.
-CLAIMED = 10
-#: Waiting jobs while claims are measured: a queue that is worked off, not one that grows.
-QUEUE = 200
-#: Seconds of lease, longer than any road is measured for.
-_LEASE = 3600.0
 #: "Recent" is one of the newest so many payments that were filled in.
 _RECENT = 200
 
 
-def _nothing() -> None:
-    """Before a call that needs no preparation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Road:
-    """One figure. `goal` names the part of the goal's row it belongs to, None for one measured beside it."""
-
-    name: str
-    goal: str | None
-    call: Callable[[], object]
-    before: Callable[[], None] = _nothing
-
-
-@dataclass
-class Site:
-    """What the roads share: the cores, a connection that may do anything, and payments made while measuring."""
-
-    ground: Ground
-    api: Core
-    worker: Core
-    admin: Core
-    run: Callable[..., list[Any]]
-    chance: random.Random = field(default_factory=lambda: random.Random(7))
-    made: list[tuple[UUID, UUID]] = field(default_factory=list)
-    held: Job | None = None
-
-    def __post_init__(self) -> None:
-        self.scope = self.ground.scope(shape.LARGE)
-        self.caller = Caller(self.scope, "key tg_test_growth", "growth", frozenset())
-
-    def number(self, newest: int | None = None, each: int = 1) -> int:
-        """A filled payment of the large merchant, of the `newest` so many, divisible by `each`."""
-        count = self.ground.span.payments
-        while True:
-            number = self.chance.randint(max(1, count - newest) if newest else 1, count) // each * each
-            if number >= 1 and shape.owner_of(number, count) == shape.LARGE:
-                return number
-
-    def payment(self, newest: int | None = None) -> UUID:
-        return self.ground.span.id_of("payment", self.number(newest))
-
-    def accept(self, person: PersonDetails | None = None) -> None:
-        text = uuid4().hex
-        command = CreatePayment(
-            5000,
-            "USD",
-            TokenMethod("pm_card_visa"),
-            person=person,
-            return_url="https://shop.example/back",
-            reference=f"order-{text}",
-            metadata={"order": "1001"},
-        )
-        key = IdempotencyKey(text, hashlib.sha256(text.encode()).digest())
-        answer = accept.create_payment(self.api, self.caller, command, key)
-        if answer.job_id is None or answer.payment_id is None:
-            raise AssertionError("an accepted payment names its job")
-        self.made.append((answer.payment_id, answer.job_id))
-
-    def job_ids(self, count: int, place: int = 0) -> list[UUID]:
-        return [job for _, job in islice(cycle(self.made), place, place + count)]
-
-
 def roads(site: Site) -> list[Road]:
     """In the order they are measured: each finds what those before it left."""
-    return [*_money(site), *_webhooks(site), *_lists(site), *_single(site), *_clock(site), *_beside(site)]
+    return [*_money(site), *_webhooks(site), *_lists(site), *_single(site), *ticks(site), *_beside(site)]
 
 
 def _money(site: Site) -> list[Road]:
@@ -108,52 +33,32 @@ def _money(site: Site) -> list[Road]:
     return [
         Road("accept a payment", "accept", site.accept),
         Road("accept a payment with a customer", "accept", lambda: site.accept(person)),
-        Road(f"claim {CLAIMED} by ids", "claim", _claim_named(site), lambda: _queue(site)),
-        Road(f"poll, {QUEUE} due, {CLAIMED} taken", "poll", _poll(site), lambda: _queue(site)),
-        Road("poll, nothing due", "poll", lambda: jobs.claim(site.worker.database, "maintenance", 50, "g", _LEASE)),
+        Road(f"claim {CLAIMED} by ids", "claim", _claim_named(site), lambda: queue(site)),
+        Road(f"poll, {QUEUE} due, {CLAIMED} taken", "poll", _poll(site), lambda: queue(site)),
+        Road("poll, nothing due", "poll", lambda: jobs.claim(site.worker.database, "maintenance", 50, "g", LEASE)),
         Road("carry a payment out (announce, outcome)", None, lambda: _carry(site), lambda: _hold_next(site)),
     ]
-
-
-def _queue(site: Site) -> None:
-    """QUEUE waiting jobs of accepted payments, due, whatever the last call did."""
-    while len(site.made) < QUEUE:
-        site.accept()
-    site.run(
-        "UPDATE jobs SET status = 'queued', lease_until = NULL, worker = NULL, run_after = app_now() - interval '3 s' "
-        "WHERE id = ANY(%s::uuid[]) AND status <> 'queued'",
-        [str(one) for one in site.job_ids(QUEUE)],
-    )
-    site.run(
-        "UPDATE jobs SET status = 'canceled' WHERE status = 'queued' AND NOT id = ANY(%s::uuid[])",
-        [str(one) for one in site.job_ids(QUEUE)],
-    )
 
 
 def _claim_named(site: Site) -> Callable[[], object]:
     def call() -> None:
         ids = site.job_ids(CLAIMED, site.chance.randrange(QUEUE - CLAIMED))
-        _expect(len(jobs.claim(site.worker.database, "payments", CLAIMED, "growth", _LEASE, ids)), CLAIMED)
+        expect(len(jobs.claim(site.worker.database, "payments", CLAIMED, "growth", LEASE, ids)), CLAIMED)
 
     return call
 
 
 def _poll(site: Site) -> Callable[[], object]:
     def call() -> None:
-        _expect(len(jobs.claim(site.worker.database, "payments", CLAIMED, "growth", _LEASE)), CLAIMED)
+        expect(len(jobs.claim(site.worker.database, "payments", CLAIMED, "growth", LEASE)), CLAIMED)
 
     return call
-
-
-def _expect(found: int, wanted: int) -> None:
-    if found != wanted:
-        raise AssertionError(f"{found} found where there are {wanted}")
 
 
 def _hold_next(site: Site) -> None:
     site.accept()
     _, job = site.made.pop()
-    (site.held,) = jobs.claim(site.worker.database, "payments", 1, "growth", _LEASE, [job])
+    (site.held,) = jobs.claim(site.worker.database, "payments", 1, "growth", LEASE, [job])
 
 
 def _carry(site: Site) -> None:
@@ -182,7 +87,7 @@ def _webhooks(site: Site) -> list[Road]:
         drained()
         pack()
         receive()
-        (site.held,) = jobs.claim(site.worker.database, "webhooks", 1, "growth", _LEASE)
+        (site.held,) = jobs.claim(site.worker.database, "webhooks", 1, "growth", LEASE)
 
     return [
         Road("webhook stored", None, receive, pack),
@@ -263,107 +168,6 @@ def _single(site: Site) -> list[Road]:
     ]
 
 
-def _clock(site: Site) -> list[Road]:
-    def overdue() -> None:
-        _queue(site)
-        site.run(
-            "UPDATE jobs SET run_after = app_now() + interval '1 hour' WHERE id = ANY(%s::uuid[])",
-            [str(one) for one in site.job_ids(QUEUE)[DUE:]],
-        )
-
-    def sweep() -> None:
-        _expect(scheduled.sweep(site.worker), DUE)
-
-    return [
-        Road(f"sweep, {DUE} overdue", "sweep", sweep, overdue),
-        Road(f"resolve unknown, {DUE} open", None, lambda: scheduled.resolve_unknown(site.worker), _once(_open(site))),
-        Road(f"synchronise open, {DUE} due", None, _scheduled(site, scheduled.synchronise_open), _open_due(site)),
-        Road(f"close abandoned, {DUE} due", None, _scheduled(site, scheduled.close_abandoned), _abandoned(site)),
-        Road(f"deliver events, {DUE} due", None, _scheduled(site, scheduled.deliver_events), _once(_undelivered(site))),
-    ]
-
-
-def _scheduled(site: Site, tick: Callable[[Core], int]) -> Callable[[], object]:
-    return lambda: _expect(tick(site.worker), DUE)
-
-
-def _once(act: Callable[[], None]) -> Callable[[], None]:
-    done: list[bool] = []
-
-    def before() -> None:
-        if not done:
-            act()
-            done.append(True)
-
-    return before
-
-
-def _numbers(site: Site, status: str, count: int) -> list[str]:
-    """Filled payments of the large merchant that ended in `status`, spread over the whole time."""
-    found: set[int] = set()
-    while len(found) < count:
-        number = site.number()
-        if shape.status_of(number) == status:
-            found.add(number)
-    return [str(site.ground.span.id_of("payment", number)) for number in found]
-
-
-def _open(site: Site) -> Callable[[], None]:
-    """Charges long on their way, each with a job that sees to it."""
-
-    def act() -> None:
-        ids = _numbers(site, "succeeded", DUE)
-        site.run(
-            "UPDATE transactions SET status = 'unknown', last_sent_at = app_now() - interval '1 hour' "
-            "WHERE payment_id = ANY(%s::uuid[]) AND kind = 'charge'",
-            ids,
-        )
-        site.run(
-            "UPDATE jobs SET status = 'running', lease_until = app_now() + interval '1 hour' "
-            "WHERE payment_id = ANY(%s::uuid[]) AND kind = 'create_payment'",
-            ids,
-        )
-
-    return act
-
-
-def _fresh_jobs(site: Site, kind: str, ids: Sequence[str]) -> None:
-    site.run("DELETE FROM jobs WHERE payment_id = ANY(%s::uuid[]) AND kind = %s", list(ids), kind)
-
-
-def _open_due(site: Site) -> Callable[[], None]:
-    ids = _numbers(site, "succeeded", DUE)
-
-    def before() -> None:
-        _fresh_jobs(site, "sync_payment", ids)
-        site.run("UPDATE payments SET next_sync_at = app_now() - interval '1 s' WHERE id = ANY(%s::uuid[])", ids)
-
-    return before
-
-
-def _abandoned(site: Site) -> Callable[[], None]:
-    ids = _numbers(site, "canceled", DUE)
-
-    def before() -> None:
-        _fresh_jobs(site, "expire_payment", ids)
-        site.run(
-            "UPDATE payments SET status = 'requires_action', expires_at = app_now() - interval '1 s', "
-            "next_sync_at = NULL WHERE id = ANY(%s::uuid[]) AND status <> 'requires_action'",
-            ids,
-        )
-
-    return before
-
-
-def _undelivered(site: Site) -> Callable[[], None]:
-    def act() -> None:
-        with site.worker.transaction(site.scope) as connection:
-            for _ in range(DUE):
-                jobs.enqueue(connection, site.scope, "deliver_event", payment_id=site.payment(), target_id=uuid4())
-
-    return act
-
-
 def _beside(site: Site) -> list[Road]:
     def in_review() -> None:
         site.run(
@@ -381,7 +185,7 @@ def _beside(site: Site) -> list[Road]:
             "admin: jobs in review (5)",
             None,
             lambda: admin_reading.list_jobs(site.admin, site.scope, 20, None, "needs_review"),
-            _once(in_review),
+            once(in_review),
         ),
         Road("admin: findings", None, lambda: admin_reading.list_findings(site.admin, site.scope, 1, None, "open")),
     ]
