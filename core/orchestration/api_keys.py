@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -115,20 +115,20 @@ def authenticate(core: Core, text: str) -> KeyHolder | None:
     if named is None:
         return None
     kind, key_id = named
-    with core.database.unscoped() as connection:
+    with core.database.glance() as connection:
         row = rows.find(connection, key_id)
-    stored = bytes(row.secret_hash) if row is not None else _NO_HASH
+    stored = bytes(row["secret_hash"]) if row is not None else _NO_HASH
     matches = hmac.compare_digest(stored, hashlib.sha256(text.encode()).digest())
     if row is None or not matches or not _alive(row):
         return None
-    if kind != ("admin" if row.kind == "admin" else row.mode):
+    if kind != ("admin" if row["kind"] == "admin" else row["mode"]):
         return None
-    scope = None if row.kind == "admin" else Scope(row.merchant_id, row.mode)
-    return KeyHolder(key_id, row.kind, scope, frozenset(row.scopes))
+    scope = None if row["kind"] == "admin" else Scope(row["merchant_id"], row["mode"])
+    return KeyHolder(key_id, row["kind"], scope, frozenset(row["scopes"]))
 
 
-def _alive(row: Any) -> bool:
-    return row.revoked_at is None and (row.expires_at is None or row.expires_at > row.present)
+def _alive(row: Mapping[str, Any]) -> bool:
+    return row["revoked_at"] is None and (row["expires_at"] is None or row["expires_at"] > row["present"])
 
 
 def create(

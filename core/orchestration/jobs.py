@@ -297,7 +297,7 @@ def _put(connection: Connection, job: Job, statement: str, values: Mapping[str, 
     values = {**values, "id": job.id, "fence": job.fence}
     if _is_locked(connection, job):
         pipeline.later(connection, statement, values)
-    elif pipeline.send(connection, pipeline.render(connection, statement, values)).rowcount != 1:
+    elif pipeline.send(connection, pipeline.render(connection, statement, values)) != 1:
         raise LeaseLost(str(job.id))
 
 

@@ -21,6 +21,10 @@ MAX_PAUSE = 2.0
 _BURST = 3
 #: Without Redis each process paces alone; the share keeps a usual pair of workers under the limit together.
 _PRIVATE_SHARE = 0.5
+#: Seconds of sends that a process takes off the shared schedule at once, where that is more than one: asking for each
+#: would cost more than the rest of the pacing. What is not sent within them is lost, and the steady rate is lowered
+#: by as much, so that still no second holds more than the limit.
+_AHEAD = 0.05
 #: After Redis failed, seconds until it is asked again: a dead one must not cost every payment a time-out.
 _REST = 5.0
 
@@ -71,6 +75,8 @@ def slots_for(account: str, mode: str, operation: str, pacing: Pacing, settings:
 def _slot(key: str, rate: float) -> Slot:
     burst = max(1, min(_BURST, int(rate / 2)))
     steady = rate - burst if burst > 1 else rate
+    if steady * _AHEAD >= 2:
+        steady /= 1 + _AHEAD
     return Slot(key, 1.0 / steady, (burst - 1) / steady)
 
 
@@ -109,18 +115,40 @@ class SharedPacer:
         self._script = self._redis.register_script(_SCRIPT)
         self._private = PrivatePacer(_PRIVATE_SHARE)
         self._rest_until = 0.0
+        self._lock = threading.Lock()
+        self._ahead: dict[tuple[str, ...], tuple[int, float]] = {}
 
     def pause(self, slots: list[Slot]) -> float:
         if not slots:
             return 0.0
         if time.monotonic() < self._rest_until:
             return self._private.pause(slots)
+        keys = tuple(slot.key for slot in slots)
+        reserved = self._take_ahead(keys)
+        if reserved is not None:
+            return reserved
+        count = max(1, min(int(_AHEAD / slot.interval) for slot in slots))
         arguments: list[str] = [str(MAX_PAUSE)]
         for slot in slots:
-            arguments += [f"{slot.interval:.6f}", f"{slot.early:.6f}"]
+            arguments += [f"{slot.interval * count:.6f}", f"{slot.early:.6f}"]
+        taken_at = time.monotonic()
         try:
-            answer = self._script(keys=[slot.key for slot in slots], args=arguments)
+            answer = self._script(keys=keys, args=arguments)
         except redis.RedisError:
             self._rest_until = time.monotonic() + _REST
             return self._private.pause(slots)
-        return max(0.0, float(cast(bytes, answer)))
+        pause = max(0.0, float(cast(bytes, answer)))
+        if count > 1 and pause <= MAX_PAUSE:
+            with self._lock:
+                self._ahead[keys] = (count - 1, taken_at + pause)
+        return pause
+
+    def _take_ahead(self, keys: tuple[str, ...]) -> float | None:
+        """The pause of a send that is reserved already; None when there is none."""
+        with self._lock:
+            count, begins = self._ahead.get(keys, (0, 0.0))
+            now = time.monotonic()
+            if not count or now >= begins + _AHEAD:
+                return None
+            self._ahead[keys] = (count - 1, begins)
+            return max(0.0, begins - now)

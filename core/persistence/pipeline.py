@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
+import psycopg2
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -27,8 +28,6 @@ _MOST_PREPARED = 300
 _PLACE = re.compile(r"%\((\w+)\)s")
 #: Set on a connection that is good for one statement alone: True, then False once it is used.
 ONLY_ONE = "only_one"
-#: Rendered here with their values in place, so that a percent sign in a value is only that.
-_AS_IT_IS = {"no_parameters": True}
 
 
 def install(engine: sa.Engine) -> None:
@@ -63,7 +62,7 @@ def later(connection: Connection, sql: str, values: Values) -> None:
     text = _prepared(connection, sql, values)
     waiting: list[str] | None = connection.info.get(_WAITING)
     if waiting is None:  # a connection that somebody else opened
-        connection.exec_driver_sql(text, execution_options=_AS_IT_IS)
+        send(connection, text)
     else:
         waiting.append(text)
 
@@ -78,8 +77,11 @@ def fetch_tuples(
     connection: Connection, sql: str, values: Values | None = None
 ) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
     """The same as columns and rows, for a statement that names a column twice."""
-    result = send(connection, sql if values is None else _prepared(connection, sql, values))
-    return tuple(result.keys()), result.fetchall()
+    cursor = _send(connection, sql if values is None else _prepared(connection, sql, values))
+    try:
+        return tuple(column.name for column in cursor.description), cursor.fetchall()
+    finally:
+        cursor.close()
 
 
 def forget_prepared(connection: Connection) -> None:
@@ -113,13 +115,38 @@ def _places(count: int) -> str:
     return f"({', '.join(['%s'] * count)})" if count else ""
 
 
-def send(connection: Connection, text: str) -> sa.CursorResult[Any]:
-    """Send what waits and a rendered statement now."""
+def send(connection: Connection, text: str) -> int:
+    """Send what waits and a rendered statement now; returns how many rows the statement touched."""
+    cursor = _send(connection, text)
+    count: int = cursor.rowcount
+    cursor.close()
+    return count
+
+
+def _send(connection: Connection, text: str) -> Any:
+    """Through the driver itself: SQLAlchemy's own way costs as much again as a small statement does."""
+    _spend(connection)
     waiting: list[str] | None = connection.info.get(_WAITING)
     if waiting:
         text = ";\n".join((*waiting, text))
         waiting.clear()
-    return connection.exec_driver_sql(text, execution_options=_AS_IT_IS)
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(text)
+    except psycopg2.Error as error:
+        raise _as_sqlalchemys(connection, cursor, error) from error
+    return cursor
+
+
+def _as_sqlalchemys(connection: Connection, cursor: Any, error: psycopg2.Error) -> sa.exc.DBAPIError:
+    """The error that SQLAlchemy would have raised, without the statement: its values stand in it."""
+    gone = connection.dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)  # type: ignore[arg-type]
+    if gone:
+        connection.invalidate(error)
+    found = sa.exc.DBAPIError.instance(
+        None, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=gone, dialect=connection.dialect
+    )
+    return cast(sa.exc.DBAPIError, found)
 
 
 def render(connection: Connection, sql: str, values: Values | Sequence[Any]) -> str:

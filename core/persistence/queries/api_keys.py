@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row, RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 
+from core.persistence import pipeline
 from core.persistence.database import Scope
 from core.persistence.tables import api_keys
 
-_FIND = sa.text("SELECT * FROM find_api_key(:key_id)")
+_FIND = "SELECT * FROM find_api_key(%(key_id)s)"
 
 _SHOWN = (
     api_keys.c.id, api_keys.c.kind, api_keys.c.merchant_id, api_keys.c.mode, api_keys.c.name, api_keys.c.prefix,
@@ -19,9 +20,10 @@ _SHOWN = (
 )  # fmt: skip
 
 
-def find(connection: Connection, key_id: str) -> Row[Any] | None:
+def find(connection: Connection, key_id: str) -> pipeline.Found | None:
     """Through the one door that works before a merchant is set."""
-    return connection.execute(_FIND, {"key_id": key_id}).one_or_none()
+    found = pipeline.fetch(connection, _FIND, {"key_id": key_id})
+    return found[0] if found else None
 
 
 def insert(connection: Connection, values: Mapping[str, Any]) -> None:
