@@ -68,8 +68,9 @@ def test_a_frozen_account_holds_nobody_else_up(
         others = _pay_others(world, other_key, OTHERS)
         wait_until(lambda: _known(world, stuck, "unknown") >= THREADS, "calls to be cut", 15)
         lasted = time.monotonic() - begun
-    slowed = _p95(world, others) - usual
-    assert slowed < 1.0, f"others' payments took {slowed:.2f} s longer than without the frozen account"
+    took = _p95(world, others)
+    # A busy machine is slow at both; without the bound they would wait for several deadlines.
+    assert took < 1.0 + 2 * usual, f"others' payments took {took:.2f} s, and {usual:.2f} s without the frozen account"
     # A claim raises the fence: whoever finds no place must not be claimed again and again.
     claims = world.one("SELECT sum(fence) AS n FROM jobs WHERE payment_id = ANY(:ids)", ids=_ids(stuck))["n"]
     assert claims < 3 * WAITING + 1.5 * RETURNS * lasted
