@@ -18,13 +18,10 @@ from core.persistence.migrate import current_revision, newest_revision
 OLDEST = 150000
 #: Signatures of webhooks are refused when they are five minutes off; a tenth of that is worth a word.
 CLOCK_LIMIT = 30.0
-LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost", None)
-#: Room for the pools of two api processes and two workers, and for people.
-FEWEST_CONNECTIONS = 80
 
 _FACTS = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'), rolsuper, rolbypassrls,
-       current_setting('synchronous_commit'), current_setting('max_connections')::int, clock_timestamp()
+       current_setting('synchronous_commit'), clock_timestamp()
 FROM pg_roles WHERE rolname = current_user
 """
 
@@ -37,7 +34,6 @@ def check(situation: Situation) -> Iterator[Finding]:
     for name, url in (("api", addresses.api), ("worker", addresses.worker)):
         yield from _login(name, url)
     yield _schema(addresses)
-    yield _encryption(addresses)
 
 
 def _login(name: str, url: str) -> Iterator[Finding]:
@@ -48,7 +44,7 @@ def _login(name: str, url: str) -> Iterator[Finding]:
         advice = "check that the server runs and the address is right; `tollgate migrate` makes the logins"
         yield failed(subject, str(error).strip().splitlines()[0], advice)
         return
-    number, version, superuser, bypass, commit, connections, there = facts
+    number, version, superuser, bypass, commit, there = facts
     if superuser or bypass:
         advice = "name a user without these rights: nothing keeps merchants apart otherwise"
         yield failed(subject, "it is a superuser or passes row-level security", advice)
@@ -57,11 +53,11 @@ def _login(name: str, url: str) -> Iterator[Finding]:
     else:
         yield ok(subject, f"version {version}, an ordinary user")
     if name == "api":
-        yield from _server(commit, connections)
+        yield from _server(commit)
         yield _clock(there, sent, received)
 
 
-def _facts(url: str) -> tuple[tuple[int, str, bool, bool, str, int, datetime], datetime, datetime]:
+def _facts(url: str) -> tuple[tuple[int, str, bool, bool, str, datetime], datetime, datetime]:
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with contextlib.closing(psycopg2.connect(plain, connect_timeout=5)) as connection:
         sent = datetime.now(UTC)
@@ -73,13 +69,10 @@ def _facts(url: str) -> tuple[tuple[int, str, bool, bool, str, int, datetime], d
     return row, sent, datetime.now(UTC)
 
 
-def _server(commit: str, connections: int) -> Iterator[Finding]:
+def _server(commit: str) -> Iterator[Finding]:
     if commit in ("off", "local"):
         advice = "set synchronous_commit = on: a payment that was answered 202 must survive a crash"
         yield failed("Postgres commit", f"synchronous_commit is {commit}", advice)
-    if connections < FEWEST_CONNECTIONS:
-        advice = f"set max_connections to {FEWEST_CONNECTIONS} or more"
-        yield warning("Postgres connections", f"at most {connections}", advice)
 
 
 def _clock(there: datetime, sent: datetime, received: datetime) -> Finding:
@@ -104,14 +97,3 @@ def _schema(addresses: Databases) -> Finding:
     if found != newest:
         return failed("Schema", f"at {found or 'nothing'}, this version needs {newest}", "run `tollgate migrate`")
     return ok("Schema", f"at {found}, the newest")
-
-
-def _encryption(addresses: Databases) -> Finding:
-    url = make_url(addresses.api)
-    if url.host in LOCAL_HOSTS:
-        return ok("Postgres encryption", "not needed on this machine")
-    mode = str(url.query.get("sslmode", "prefer"))
-    if mode not in ("verify-full", "verify-ca"):
-        advice = "add ?sslmode=verify-full to the address"
-        return warning("Postgres encryption", f"sslmode is {mode}: the server is not verified", advice)
-    return ok("Postgres encryption", mode)

@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from cli import target
-from cli.checks import broker, database, files, machine, providers, service
+from cli.checks import broker, connections, credentials, database, files, lanes, machine, providers, service, start
 from cli.checks.finding import Finding, Situation
 from cli.commands import options, output
 from cli.errors import Refused
@@ -21,22 +21,28 @@ CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     machine.check,
     files.check,
     database.check,
+    connections.check,
     broker.check,
     service.check,
+    start.check,
+    lanes.check,
     providers.check,
+    credentials.check,
 )
 STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
 
 
-def look(data_dir: Path) -> Situation:
+def look(data_dir: Path, api_servers: int | None = None, workers: int | None = None) -> Situation:
     """What there is to examine; that nothing runs is no error here."""
     data_dir = Path(os.path.abspath(data_dir))
+    found, why = None, ""
     try:
-        return Situation(data_dir, os.environ, target.find(data_dir, keep=False))
+        found = target.find(data_dir, keep=False)
     except Refused as error:
-        return Situation(data_dir, os.environ, None, str(error))
+        why = str(error)
     except OSError as error:  # the check of the data directory says what to do
-        return Situation(data_dir, os.environ, None, f"{error.filename} cannot be read: {error.strerror}")
+        why = f"{error.filename} cannot be read: {error.strerror}"
+    return Situation(data_dir, os.environ, found, why, api_servers, workers)
 
 
 def examine(situation: Situation) -> Iterator[Finding]:
@@ -52,10 +58,12 @@ def row(finding: Finding) -> tuple[str, Text, str]:
 @click.command()
 @options.data_dir
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one line of JSON.")
+@click.option("--api-servers", type=click.IntRange(1), help="API servers on all machines together.  [default: 1]")
+@click.option("--workers", type=click.IntRange(1), help="Workers of all lanes on all machines together.")
 @click.pass_context
-def doctor(context: click.Context, data_dir: Path, as_json: bool) -> None:
+def doctor(context: click.Context, data_dir: Path, as_json: bool, api_servers: int | None, workers: int | None) -> None:
     """Check every dependency and setting, and say what to do. Exit code 1 if one failed."""
-    findings = list(examine(look(data_dir)))
+    findings = list(examine(look(data_dir, api_servers, workers)))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     else:

@@ -17,6 +17,7 @@ import pytest
 from api import metrics
 from cli.main import COMMANDS, tollgate
 from core.domain.statuses import PAYMENT, TABLES
+from core.environment import ELSEWHERE, variables
 from core.settings import Settings
 from tests.support.databases import Urls
 from workers.schedule import SCHEDULE
@@ -149,34 +150,20 @@ def test_status_graph_shows_every_step_of_a_payment() -> None:
     assert set(drawn) == {(source, target) for source, target in steps if source != target}
 
 
-#: Read by the command `tollgate`, the server or a library, and not by the settings.
-OTHER_VARIABLES = frozenset(
-    "TOLLGATE_DATA_DIR TOLLGATE_SECRET_KEY TOLLGATE_PUBLISHABLE_KEY TOLLGATE_WEBHOOK_SECRET "
-    "TOLLGATE_UID".split()
-)
-
-
 def test_variables_exist() -> None:
-    known = {f"TOLLGATE_{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES
+    known = {*variables(Settings), *ELSEWHERE}
     told = {name for document in DOCUMENTS for name in re.findall(r"\bTOLLGATE_[A-Z_]+\b", document.read_text())}
     assert told - known == set()
 
 
-def test_defaults_are_the_settings_own() -> None:
-    rows = [row for row in _rows(_text("README.md")) if row[0].startswith("`TOLLGATE_")]
-    assert len(rows) > 10
-    for name, told, _ in rows:
-        field = Settings.model_fields[name.strip("`").removeprefix("TOLLGATE_").lower()]
-        if told != "required":
-            assert told.strip("`") == _shown(field.default), name
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(map(_shown, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def test_settings_are_those_of_the_code() -> None:
+    script = ROOT / "scripts" / "print_settings.py"
+    printed = run([sys.executable, script], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    told = _between("docs/operations.md", "settings")
+    assert told == printed, "run: python scripts/print_settings.py, and put its table there"
+    named = {row[0].strip("`") for row in _rows(told)}
+    others = {row[0].strip("`") for row in _rows(_text("README.md")) if row[0].endswith(("_URL`", "_FILE`"))}
+    assert others <= named
 
 
 def test_metrics_exist() -> None:
