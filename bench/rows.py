@@ -112,6 +112,9 @@ def _accept(raw: Raw) -> list[Row]:
     verdict = both(at_least(share, ACCEPT_OF_FLOOR), at_most(ours["p99"], ACCEPT_P99), _none(ours["refused"]))
     text = f"{ours['per_second']:.0f}/s against {floor['per_second']:.0f}/s; p99 {ours['p99']:.1f} ms at half load"
     note = f"CPU ms a request: {cpu_text(ours['cpu'])}; of the floor: {cpu_text(floor['cpu'])}"
+    if "flask" in measured:
+        flask = measured["flask"]
+        note += f"; the floor behind Flask {flask['per_second']:.0f}/s, {cpu_text(flask['cpu'])}"
     goal = "at least 0.6 of a bare handler with one committed insert; p99 25 ms"
     return [Row("`POST /v1/payments` accepted a second", goal, text, f"{share:.2f}", verdict, note)]
 

@@ -94,6 +94,22 @@ def accept() -> App:
     return app
 
 
+def accept_flask() -> Any:
+    """The same behind Flask: what the framework alone costs."""
+    from flask import Flask, jsonify, request
+
+    pool, app = Pool(_threads()), Flask(__name__)
+
+    @app.post("/v1/payments")
+    def create_payment() -> Any:
+        asked = request.get_json()
+        payment = str(uuid4())
+        pool.write(_INSERT, (payment, asked["amount"], asked["currency"], asked["payment_method"]["token"]))
+        return jsonify(id=payment), 202
+
+    return app
+
+
 def end_to_end() -> App:
     """The same, then the provider call and one committed update, on a pool of threads in the same process."""
     accepting, outcomes = Pool(_threads()), Pool(CONNECTIONS)
