@@ -49,7 +49,8 @@ class Core:
             try:
                 yield connection
             finally:
-                connection.info.pop("hints", None)
+                if not connection.invalidated:
+                    connection.info.pop("hints", None)
         for lane in {lane for lane, _ in hints}:
             self.wake(lane, [job for its_lane, job in hints if its_lane == lane])
 

@@ -167,8 +167,9 @@ class Database:
                 _roll_back(connection)
                 raise
         finally:
-            pipeline.close_pipeline(connection)
-            connection.info.pop(pipeline.ONLY_ONE, None)
+            if not connection.invalidated:
+                pipeline.close_pipeline(connection)
+                connection.info.pop(pipeline.ONLY_ONE, None)
             connection.close()
 
 
@@ -183,9 +184,9 @@ def _roll_back(connection: Connection) -> None:
 
     What the failed message was to prepare may be prepared or not, so all of it goes.
     """
-    pipeline.close_pipeline(connection)
-    if connection.invalidated:
+    if connection.invalidated:  # nothing of it is left, not even what waited
         return
+    pipeline.close_pipeline(connection)
     try:
         driver: Any = connection.connection.driver_connection
         if driver.get_transaction_status() != TRANSACTION_STATUS_IDLE:
