@@ -6,7 +6,10 @@ import argparse
 import signal
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -52,13 +55,22 @@ class Run:
         return found.rate
 
     def all(self) -> None:
-        self.ours()
-        self.floor()
+        """Every part; one that breaks off is told of, and the others are measured all the same."""
+        parts: list[Callable[[], None]] = [self.ours, self.floor]
         if self.wants("plain"):
-            for tuned in (False, True):
-                self.plain(tuned=tuned)
+            parts += [partial(self.plain, tuned=False), partial(self.plain, tuned=True)]
         if self.wants("sandbox"):
-            self.raw["sandbox"] = provider.ceiling(self.stack, self.say, seconds=self.gate_seconds)
+            parts.append(self.sandbox)
+        for part in parts:
+            try:
+                part()
+            except Exception as error:  # noqa: BLE001  (the other rows must not be lost with it)
+                self.raw.setdefault("broken", []).append(traceback.format_exc())
+                self.say(f"broken off: {type(error).__name__}: {error}\n{traceback.format_exc()}")
+                self.stack.stop_ours()
+
+    def sandbox(self) -> None:
+        self.raw["sandbox"] = provider.ceiling(self.stack, self.say, seconds=self.gate_seconds)
 
     # Tollgate
 
@@ -214,9 +226,12 @@ def main() -> None:
             raise SystemExit(130) from None
     machine["seconds"] = round(time.monotonic() - begun)
     made = rows.make(run.raw)
+    broken = len(run.raw.get("broken", []))
     text = rows.profile(run.raw)
     if wanted == set(PARTS) and not options.quick:
         table.write("bench", made, machine, run.raw, text)
         print(f"written to {table.RESULTS}", file=sys.stderr)
     section = {"machine": machine, "rows": [asdict(row) for row in made], "raw": {}, "text": text}
     print(table.markdown({"bench": section}))
+    if broken:
+        raise SystemExit(f"{broken} parts broke off; their rows are missing or not whole")
