@@ -81,7 +81,7 @@ def _webhooks(site: Site) -> list[Road]:
             raise AssertionError("a new event was not stored")
 
     def drained() -> None:
-        site.run("UPDATE jobs SET status = 'canceled' WHERE lane = 'webhooks' AND status IN ('queued', 'running')")
+        site.run("UPDATE jobs SET status = 'canceled' WHERE lane = 'webhooks' AND status = 'queued'")
 
     def received() -> None:
         drained()
@@ -187,5 +187,5 @@ def _beside(site: Site) -> list[Road]:
             lambda: admin_reading.list_jobs(site.admin, site.scope, 20, None, "needs_review"),
             once(in_review),
         ),
-        Road("admin: findings", None, lambda: admin_reading.list_findings(site.admin, site.scope, 1, None, "open")),
+        Road("admin: findings", None, lambda: admin_reading.list_findings(site.admin, site.scope, 1, None, "resolved")),
     ]
