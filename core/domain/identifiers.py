@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from base64 import b32hexencode
+from datetime import UTC, datetime
 from uuid import UUID
 
 #: Crockford's alphabet: no i, l, o, u, so that an id read over the phone survives.
@@ -34,6 +35,10 @@ PREFIXES = {
 }
 
 
+#: Of the year 9990: an id that anybody may have made up must not end in an error.
+_LAST_MILLISECOND = 253_086_681_600_000
+
+
 class InvalidIdentifier(ValueError):
     """The text is not an id of the expected kind."""
 
@@ -51,6 +56,11 @@ def new_id() -> UUID:
     value |= 0b10 << 62
     value |= random & 0x3FFF_FFFF_FFFF_FFFF
     return UUID(int=value)
+
+
+def time_of(value: UUID) -> datetime:
+    """When a UUIDv7 was made by the maker's clock, in UTC; for another kind of UUID some time or other."""
+    return datetime.fromtimestamp(min(value.int >> 80, _LAST_MILLISECOND) / 1000, UTC)
 
 
 def public_id(kind: str, value: UUID) -> str:

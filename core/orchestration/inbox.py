@@ -146,7 +146,7 @@ def _load(connection: Connection, inbox_id: UUID) -> Row:
 
 
 def _event(core: Core, connection: Connection, scope: Scope, stored: Row) -> VerifiedEvent:
-    kept = rows.newest_body(connection, stored["id"])
+    kept = rows.newest_body(connection, stored["id"], stored["received_at"])
     opened = core.vault.merchant_key(connection, scope).open_json(Place("bodies", "sealed", kept["id"]), kept["sealed"])
     created: datetime | None = stored["provider_created_at"]
     return VerifiedEvent(

@@ -65,7 +65,7 @@ def get_event(core: Core, scope: Scope, event_id: UUID) -> dict[str, Any]:
     """With every attempt to deliver it. Raises NotFoundError."""
     with core.database.scoped(scope) as connection:
         row = _find(connection, scope, event_id)
-        attempts = rows.deliveries_of(connection, scope, event_id)
+        attempts = rows.deliveries_of(connection, scope, event_id, row["created_at"])
         return {**representation(row), "deliveries": [_attempt(one) for one in attempts]}
 
 

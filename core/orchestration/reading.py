@@ -25,6 +25,8 @@ from core.persistence.queries.reading import Page
 from core.persistence.queries.timeline import rows_about
 from core.persistence.tables import jobs, payments, refunds
 
+Row = Mapping[Any, Any]
+
 #: A waiting request asks first after this many seconds and then less and less often: most jobs end within half a
 #: second, and one that does not should not cost a query every moment.
 _FIRST_LOOK = 0.02
@@ -61,27 +63,39 @@ def missing(kind: str) -> NotFoundError:
     return NotFoundError(f"there is no such {kind.replace('_', ' ')}")
 
 
-def _found(connection: Connection, table: sa.Table, scope: Scope, kind: str, row_id: UUID) -> RowMapping:
+def _found(connection: Connection, table: sa.Table, scope: Scope, kind: str, row_id: UUID) -> Row:
     row = rows.find(connection, table, scope, row_id)
     if row is None:
         raise missing(kind)
     return row
 
 
-def _payment_body(core: Core, connection: Connection, row: RowMapping) -> dict[str, Any]:
+def _payment_body(core: Core, connection: Connection, row: Row) -> dict[str, Any]:
     return representations.payment(row, intake.next_action(core, connection, row))
+
+
+def _read(core: Core, scope: Scope, table: sa.Table, kind: str, row_id: UUID) -> Row:
+    """One row on one trip. Raises NotFoundError."""
+    with core.database.glance(scope) as connection:
+        return _found(connection, table, scope, kind, row_id)
+
+
+def _shown(core: Core, scope: Scope, payment: Row) -> dict[str, Any]:
+    """The body of a payment that was read; only where the customer has to go may need another row."""
+    if payment["next_action_sealed"] is None:
+        return representations.payment(payment)
+    with core.database.scoped(scope) as connection:
+        return _payment_body(core, connection, payment)
 
 
 def get_payment(core: Core, scope: Scope, payment_id: UUID) -> dict[str, Any]:
     """Raises NotFoundError."""
-    with core.database.scoped(scope) as connection:
-        return _payment_body(core, connection, _found(connection, payments, scope, "payment", payment_id))
+    return _shown(core, scope, _read(core, scope, payments, "payment", payment_id))
 
 
 def get_refund(core: Core, scope: Scope, refund_id: UUID) -> dict[str, Any]:
     """Raises NotFoundError."""
-    with core.database.scoped(scope) as connection:
-        return representations.refund(_found(connection, refunds, scope, "refund", refund_id))
+    return representations.refund(_read(core, scope, refunds, "refund", refund_id))
 
 
 def listing(found: Sequence[RowMapping], limit: int, kind: str, show: Callable[[RowMapping], Any]) -> dict[str, Any]:
@@ -107,31 +121,27 @@ def list_refunds(core: Core, scope: Scope, filters: Filters) -> dict[str, Any]:
         return listing(found, filters.limit, "refund", representations.refund)
 
 
-def _result(core: Core, connection: Connection, scope: Scope, job: RowMapping) -> dict[str, Any]:
+def _result(core: Core, scope: Scope, job: Row) -> dict[str, Any]:
     """The payment and, for a refund's job, the refund as they are now."""
     result: dict[str, Any] = {}
     if job["payment_id"] is not None:
-        payment = rows.find(connection, payments, scope, job["payment_id"])
-        result["payment"] = None if payment is None else _payment_body(core, connection, payment)
+        result["payment"] = _shown(core, scope, _read(core, scope, payments, "payment", job["payment_id"]))
     if job["kind"] == "refund_payment" and job["target_id"] is not None:
-        refund = rows.find(connection, refunds, scope, job["target_id"])
-        result["refund"] = None if refund is None else representations.refund(refund)
+        result["refund"] = representations.refund(_read(core, scope, refunds, "refund", job["target_id"]))
     return result
 
 
 def get_job(core: Core, scope: Scope, job_id: UUID) -> dict[str, Any]:
     """The job with its `result`, null until it has ended or waits for a person. Raises NotFoundError."""
-    with core.database.scoped(scope) as connection:
-        row = _found(connection, jobs, scope, "job", job_id)
-        ended = row["status"] in SETTLED
-        return {**representations.job(row), "result": _result(core, connection, scope, row) if ended else None}
+    row = _read(core, scope, jobs, "job", job_id)
+    ended = row["status"] in SETTLED
+    return {**representations.job(row), "result": _result(core, scope, row) if ended else None}
 
 
 def get_outcome(core: Core, scope: Scope, job_id: UUID) -> dict[str, Any]:
     """{"job", "payment"} and for a refund {"refund"}, as they are now. Raises NotFoundError."""
-    with core.database.scoped(scope) as connection:
-        row = _found(connection, jobs, scope, "job", job_id)
-        return {"job": representations.job(row), **_result(core, connection, scope, row)}
+    row = _read(core, scope, jobs, "job", job_id)
+    return {"job": representations.job(row), **_result(core, scope, row)}
 
 
 def wait_until_settled(
@@ -144,7 +154,7 @@ def wait_until_settled(
     deadline = time.monotonic() + seconds
     pause = _FIRST_LOOK
     while True:
-        with core.database.scoped(scope) as connection:
+        with core.database.glance(scope) as connection:
             status = rows.job_status(connection, scope, job_id)
         if status is None:
             raise missing("job")
@@ -161,5 +171,5 @@ def timeline(core: Core, scope: Scope, payment_id: UUID) -> dict[str, Any]:
     """{"payment", "data": [{at, kind, summary, details}]} in order of time. Raises NotFoundError."""
     with core.database.scoped(scope) as connection:
         row = _found(connection, payments, scope, "payment", payment_id)
-        found: Mapping[str, Sequence[RowMapping]] = rows_about(connection, scope, payment_id)
+        found: Mapping[str, Sequence[RowMapping]] = rows_about(connection, scope, payment_id, row["created_at"])
         return {"payment": public_id("payment", payment_id), "data": words.tell(row, found)}

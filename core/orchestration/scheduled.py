@@ -20,7 +20,7 @@ PARTITIONS_AHEAD = 24
 
 _OPEN_PAYMENTS = sa.text(
     "UPDATE payments SET next_sync_at = app_now() + interval '1 hour' WHERE id IN ("
-    "  SELECT id FROM payments WHERE next_sync_at <= app_now() ORDER BY next_sync_at LIMIT :limit "
+    "  SELECT id FROM payments WHERE next_sync_at <= (SELECT app_now()) ORDER BY next_sync_at LIMIT :limit "
     "  FOR UPDATE SKIP LOCKED) RETURNING id, merchant_id, mode"
 )
 # A transaction that is open while no job of its payment is: its worker died in the worst place.
@@ -28,20 +28,20 @@ _UNRESOLVED = sa.text(
     "SELECT DISTINCT t.payment_id AS id, t.merchant_id, t.mode FROM transactions t "
     # One that is asked about on schedule already is left to that: nobody is asked every few seconds.
     "JOIN payments p ON p.id = t.payment_id AND p.next_sync_at IS NULL "
-    "WHERE t.status IN ('sent', 'unknown') AND t.last_sent_at < app_now() - make_interval(secs => :age) "
+    "WHERE t.status IN ('sent', 'unknown') AND t.last_sent_at < (SELECT app_now()) - make_interval(secs => :age) "
     "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.payment_id = t.payment_id "
     "                AND j.status IN ('queued', 'running', 'needs_review')) LIMIT :limit"
 )
 _ABANDONED = sa.text(
     "SELECT p.id, p.merchant_id, p.mode FROM payments p "
-    "WHERE p.status = 'requires_action' AND p.expires_at <= app_now() "
+    "WHERE p.status = 'requires_action' AND p.expires_at <= (SELECT app_now()) "
     "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.payment_id = p.id "
     "                AND j.kind IN ('expire_payment', 'cancel_payment') "
     "                AND j.status IN ('queued', 'running', 'needs_review')) LIMIT :limit"
 )
 _UNDELIVERED = sa.text(
     "SELECT id FROM jobs WHERE lane = 'deliveries' AND status = 'queued' "
-    "AND run_after <= app_now() ORDER BY run_after LIMIT :limit"
+    "AND run_after <= (SELECT app_now()) ORDER BY run_after LIMIT :limit"
 )
 
 

@@ -163,6 +163,10 @@ def insert(connection: Connection, table: sa.Table, values: Values, **computed: 
 
     `computed` are columns whose value is SQL, which may name the others as `%(name)s`.
     """
+    now = known(connection).get("now")
+    if now is not None:
+        # Else each default would ask the database's clock for itself.
+        values = {**dict.fromkeys(_times(table), now), **values}
     text = _insert_text(table, tuple(values), tuple(computed.items()))
     later(connection, text, _adapted(table, values))
 
@@ -195,6 +199,12 @@ def _insert_text(table: sa.Table, names: tuple[str, ...], computed: tuple[tuple[
 def _update_text(table: sa.Table, names: tuple[str, ...], also: tuple[str, ...]) -> str:
     changes = ", ".join([*(f"{name} = %({name})s" for name in names), *also])
     return f"UPDATE {table.name} SET {changes} WHERE id = %(row_id)s"
+
+
+@lru_cache(maxsize=64)
+def _times(table: sa.Table) -> tuple[str, ...]:
+    """Columns whose default is the present."""
+    return tuple(column.name for column in table.columns if "app_now" in str(getattr(column.server_default, "arg", "")))
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from core.persistence.database import Scope
 
 #: To be put into a SELECT whose values name `merchant` and `mode`; `keep` takes its columns off the row.
 COLUMNS = """
-app_now() AS now,
+(SELECT app_now()) AS now,
 (SELECT coalesce(json_agg(json_build_array(a.id, a.provider, a.name, a.status) ORDER BY a.priority, a.id), '[]')
    FROM provider_accounts a WHERE a.merchant_id = %(merchant)s AND a.mode = %(mode)s) AS accounts,
 (SELECT coalesce(json_agg(json_build_array(e.id, e.event_types)), '[]') FROM webhook_endpoints e

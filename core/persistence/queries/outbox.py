@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from core.domain.identifiers import new_id
-from core.persistence.database import Scope
+from core.domain.identifiers import new_id, time_of
+from core.persistence import pipeline
+from core.persistence.database import Scope, present
 from core.persistence.queries.reading import Page, page, within
 from core.persistence.tables import deliveries, events, jobs, webhook_endpoints
+
+#: Nobody counts on clocks that agree better than this.
+_SLACK = timedelta(days=2)
 
 
 def insert_endpoint(connection: Connection, scope: Scope, values: Mapping[str, Any]) -> RowMapping:
@@ -45,11 +49,14 @@ def endpoints_page(connection: Connection, scope: Scope, limit: int, after: UUID
 
 
 def find_event(connection: Connection, scope: Scope, event_id: UUID, created_at: datetime | None) -> RowMapping | None:
-    """`created_at`, where it is known, leads to the one partition that can hold the row."""
+    """`created_at`, where it is known, leads to the partition that can hold the row; else the id's own time does."""
     query = sa.select(events).where(within(events, scope), events.c.id == event_id)
     if created_at is not None:
-        query = query.where(events.c.created_at == created_at)
-    return connection.execute(query).mappings().one_or_none()
+        return connection.execute(query.where(events.c.created_at == created_at)).mappings().one_or_none()
+    made_at = time_of(event_id)
+    near = query.where(events.c.created_at >= made_at - _SLACK, events.c.created_at < made_at + _SLACK)
+    # Where the database's clock was moved, the two times differ.
+    return connection.execute(near).mappings().one_or_none() or connection.execute(query).mappings().one_or_none()
 
 
 def attempt_number(connection: Connection, job_id: UUID) -> int:
@@ -60,14 +67,16 @@ def attempt_number(connection: Connection, job_id: UUID) -> int:
 
 def insert_delivery(connection: Connection, scope: Scope, values: Mapping[str, Any]) -> None:
     filled = {"id": new_id(), "merchant_id": scope.merchant_id, "mode": scope.mode, **values}
-    connection.execute(deliveries.insert().values(**filled))
+    pipeline.insert(connection, deliveries, filled)
 
 
-def deliveries_of(connection: Connection, scope: Scope, event_id: UUID) -> Sequence[RowMapping]:
-    """Every attempt, in order."""
+def deliveries_of(connection: Connection, scope: Scope, event_id: UUID, since: datetime) -> Sequence[RowMapping]:
+    """Every attempt, in order. `since` is the event's own time."""
+    until = present(connection) + _SLACK
     query = (
         sa.select(deliveries)
         .where(within(deliveries, scope), deliveries.c.event_id == event_id)
+        .where(deliveries.c.created_at >= since - _SLACK, deliveries.c.created_at < until)
         .order_by(deliveries.c.id)
         .limit(1000)
     )

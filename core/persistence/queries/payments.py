@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +34,7 @@ def lock_payment(connection: Connection, payment_id: UUID) -> RowMapping:
 _START = (
     f"SELECT {opening.COLUMNS}, j.id AS held_by, {pipeline.columns_of(payments, 'p')} "
     "FROM unnest(CAST(%(jobs)s AS uuid[]), CAST(%(fences)s AS bigint[])) AS h(id, fence) "
-    "JOIN jobs j ON j.id = h.id AND j.fence = h.fence AND j.status = 'running' AND j.lease_until > app_now() "
+    "JOIN jobs j ON j.id = h.id AND j.fence = h.fence AND j.status = 'running' AND j.lease_until > (SELECT app_now()) "
     "JOIN payments p ON p.id = j.payment_id ORDER BY p.id FOR UPDATE OF p, j"
 )
 
@@ -55,7 +56,7 @@ _SETTLE = (
     "WITH p AS MATERIALIZED (SELECT * FROM payments WHERE id = %(payment)s FOR UPDATE), "
     "t AS MATERIALIZED (SELECT * FROM transactions WHERE id = %(transaction)s AND EXISTS (SELECT FROM p) FOR UPDATE), "
     "j AS MATERIALIZED (SELECT id FROM jobs WHERE id = %(job)s AND fence = %(fence)s AND status = 'running' "
-    "AND lease_until > app_now() AND EXISTS (SELECT FROM t) FOR UPDATE) "
+    "AND lease_until > (SELECT app_now()) AND EXISTS (SELECT FROM t) FOR UPDATE) "
     f"SELECT {opening.COLUMNS}, EXISTS (SELECT FROM j) AS held, "
     f"{pipeline.columns_of(payments, 'p')}, {pipeline.columns_of(transactions, 't')} FROM p CROSS JOIN t"
 )
@@ -173,6 +174,16 @@ def insert_body(
     pipeline.insert(connection, bodies, values)
 
 
-def newest_body(connection: Connection, owner_id: UUID) -> RowMapping:
-    query = sa.select(bodies).where(bodies.c.owner_id == owner_id).order_by(bodies.c.id.desc()).limit(1)
-    return connection.execute(query).mappings().one()
+#: A body is written in the commit of its owner; nobody counts on clocks that agree better than this.
+_SLACK = timedelta(days=1)
+
+
+def newest_body(connection: Connection, owner_id: UUID, written_at: datetime) -> RowMapping:
+    """`written_at` is the owner's time and leads to the partition."""
+    query = sa.select(bodies).where(
+        bodies.c.owner_id == owner_id,
+        bodies.c.created_at >= written_at - _SLACK,
+        bodies.c.created_at < written_at + _SLACK,
+    )
+    # Sorted here: asked for the newest, Postgres would rather walk all bodies backwards.
+    return max(connection.execute(query).mappings(), key=lambda row: row["id"])

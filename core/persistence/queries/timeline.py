@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from core.persistence.database import Scope
+from core.persistence.database import Scope, present
 from core.persistence.queries.reading import within
 from core.persistence.tables import (
     audit_log,
@@ -21,6 +22,8 @@ from core.persistence.tables import (
     transactions,
 )  # fmt: skip
 
+#: Nobody counts on clocks that agree better than this.
+_SLACK = timedelta(days=1)
 #: A payment with more rows than this has a fault of its own; the newest are what support needs.
 MOST = 1000
 
@@ -56,8 +59,11 @@ _COLUMNS: Mapping[str, tuple[sa.Table, Sequence[str]]] = {
 }
 
 
-def rows_about(connection: Connection, scope: Scope, payment_id: UUID) -> dict[str, Sequence[RowMapping]]:
-    """{source: rows}, each in the order they were written."""
+def rows_about(
+    connection: Connection, scope: Scope, payment_id: UUID, created_at: datetime
+) -> dict[str, Sequence[RowMapping]]:
+    """{source: rows}, each in the order they were written. `created_at` is the payment's: nothing is older."""
+    since, until = created_at - _SLACK, present(connection) + _SLACK
     found: dict[str, Sequence[RowMapping]] = {}
     for source, (table, columns) in _COLUMNS.items():
         query = (
@@ -66,5 +72,8 @@ def rows_about(connection: Connection, scope: Scope, payment_id: UUID) -> dict[s
             .order_by(table.c.id.desc())
             .limit(MOST)
         )
+        if "created_at" in table.primary_key.columns:
+            # Else every month there is would be planned and looked into, those to come as well.
+            query = query.where(table.c.created_at >= since, table.c.created_at < until)
         found[source] = list(reversed(connection.execute(query).mappings().all()))
     return found
