@@ -45,13 +45,20 @@ class Step:
 
     @property
     def held(self) -> bool:
-        return (
-            not self.bad
-            and self.final == self.sent
-            and self.told in (None, self.sent)
-            and self.drain <= DRAIN
-            and not self.grew
-        )
+        return not self.why_not
+
+    @property
+    def why_not(self) -> str:
+        """What kept it from being held, or nothing."""
+        if self.bad:
+            return f"refused {self.bad}"
+        if self.final != self.sent:
+            return f"{self.sent - self.final} not final"
+        if self.told is not None and self.told < self.sent:
+            return f"{self.sent - self.told} events not received"
+        if self.drain > DRAIN:
+            return "all final too late"
+        return "a queue grew" if self.grew else ""
 
 
 @dataclass
@@ -138,9 +145,9 @@ def estimate(subject: Subject, low: float, high: float, seconds: float) -> float
         # Those whose call is under way are no queue; beyond them a second's worth is left to form.
         return subject.open() > offered * 1.3 + 20
 
-    asked = subject.payments(int((low + high) / 2 * seconds) + 2)
-    generator.run(subject.url, asked, seconds=seconds, rate=low, final_rate=high, watch=watch)
-    wait_for(subject.settled)
+    told, asked = subject.told(), subject.payments(int((low + high) / 2 * seconds) + 2)
+    report = generator.run(subject.url, asked, seconds=seconds, rate=low, final_rate=high, watch=watch)
+    wait_for(lambda: subject.settled(told + report.good))
     return best_window(final.times, final.counts, 1.5)
 
 
@@ -162,11 +169,11 @@ def measure(subject: Subject, low: float, high: float, say: Say, *, seconds: flo
 
 
 def describe(name: str, step: Step) -> str:
+    verdict = f"NOT held, {step.why_not}" if step.why_not else "held"
     return (
-        f"{name}: {step.rate:.0f}/s {'held' if step.held else 'NOT held'}; all final {step.drain:.2f} s after the last "
-        f"was due, {step.open_mean:.0f} open; {step.sent - step.final} lost; POST p50 {step.p50:.1f} "
-        f"p99 {step.p99:.1f} ms; {step.commits:.1f} commits and {step.wal_kb:.1f} kB of WAL a payment; "
-        f"CPU ms a payment: {cpu_text(step.cpu)}"
+        f"{name}: {step.rate:.0f}/s {verdict}; all final {step.drain:.2f} s after the last was due, "
+        f"{step.open_mean:.0f} open; POST p50 {step.p50:.1f} p99 {step.p99:.1f} ms; {step.commits:.1f} commits and "
+        f"{step.wal_kb:.1f} kB of WAL a payment; CPU ms a payment: {cpu_text(step.cpu)}"
     )
 
 

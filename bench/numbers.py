@@ -35,13 +35,13 @@ def grows(times: Sequence[float], sizes: Sequence[float], rate: float) -> bool:
     """Whether a queue grew in the second half of a window by more than chance.
 
     Compared are the means of its third and fourth quarter: at a constant load they are the same but for noise, for
-    which a tenth of a second of load and a quarter of the queue are left.
+    which a tenth of a second of load, a quarter of the queue and a handful are left.
     """
     if len(times) < 8:
         return False
     quarter = len(sizes) // 4
     third, fourth = mean(sizes[-2 * quarter : -quarter]), mean(sizes[-quarter:])
-    return fourth > third * 1.25 + rate * 0.1
+    return fourth > third * 1.25 + rate * 0.1 + 5
 
 
 @dataclass(frozen=True)
