@@ -67,7 +67,7 @@ def search(estimate: float, holds: Callable[[float], bool], steps: int, span: fl
 
 def _next(low: float, high: float, span: float) -> float:
     if high == inf:
-        return low * (1 + span / 2)
+        return low * (1 + span)
     if not low:
         return high * (1 - span)
     return (low + high) / 2
