@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 #: A message costs the two sides 3 ms of CPU. One is enough to make a worker look by itself, again and again, for
 #: longer than this: what travels later in the same message has mostly been found by then.
-WINDOW = 0.1
+WINDOW = 0.25
 #: After a failure hints are dropped this many seconds: a dead broker costs two attempts a second at most.
 PAUSE = 0.5
 

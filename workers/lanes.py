@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from core.settings import Settings
 from workers.configuration import LANES
 
-
 #: Longer than hints are gathered, so that a steady load keeps its lane warm.
-WARM = 0.3
+WARM = 0.6
 
 
 class Lane:

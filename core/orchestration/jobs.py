@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import new_id, public_id
 from core.persistence import pipeline
@@ -131,27 +131,27 @@ _RETURNING = (
     "j.arguments, j.attempts, j.created_at"
 )
 _TAKE = (
-    "UPDATE jobs j SET status = 'running', fence = j.fence + 1, attempts = j.attempts + 1, worker = :worker, "
-    "lease_until = (SELECT app_now()) + make_interval(secs => :lease), "
+    "UPDATE jobs j SET status = 'running', fence = j.fence + 1, attempts = j.attempts + 1, worker = %(worker)s, "
+    "lease_until = (SELECT app_now()) + make_interval(secs => %(lease)s), "
     "started_at = coalesce(j.started_at, (SELECT app_now()))"
 )
-_CLAIM_QUEUED = sa.text(
-    "WITH due AS (SELECT id FROM jobs WHERE lane = :lane AND status = 'queued' AND run_after <= (SELECT app_now()) "
-    "ORDER BY run_after LIMIT :limit FOR UPDATE SKIP LOCKED) "
+_CLAIM_QUEUED = (
+    "WITH due AS (SELECT id FROM jobs WHERE lane = %(lane)s AND status = 'queued' AND run_after <= (SELECT app_now()) "
+    "ORDER BY run_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED) "
     f"{_TAKE} FROM due WHERE j.id = due.id {_RETURNING}"
 )
 # Found by their ids before anything else is asked of them: Postgres would rather walk the whole queue for the rest.
-_CLAIM_NAMED = sa.text(
-    "WITH named AS MATERIALIZED (SELECT id, lane, status, run_after FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) "
+_CLAIM_NAMED = (
+    "WITH named AS MATERIALIZED (SELECT id, lane, status, run_after FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[])) "
     "FOR UPDATE SKIP LOCKED), "
-    "due AS (SELECT id FROM named WHERE lane = :lane AND status = 'queued' AND run_after <= (SELECT app_now()) "
-    "LIMIT :limit) "
+    "due AS (SELECT id FROM named WHERE lane = %(lane)s AND status = 'queued' AND run_after <= (SELECT app_now()) "
+    "LIMIT %(limit)s) "
     f"{_TAKE} FROM due WHERE j.id = due.id {_RETURNING}"
 )
 # The lease ran out: its worker is dead or asleep. The raised fence keeps what it may still write out.
-_CLAIM_EXPIRED = sa.text(
-    "WITH due AS (SELECT id FROM jobs WHERE status = 'running' AND lease_until < (SELECT app_now()) AND lane = :lane "
-    "ORDER BY lease_until LIMIT :limit FOR UPDATE SKIP LOCKED) "
+_CLAIM_EXPIRED = (
+    "WITH due AS (SELECT id FROM jobs WHERE status = 'running' AND lease_until < (SELECT app_now()) "
+    "AND lane = %(lane)s ORDER BY lease_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED) "
     f"{_TAKE}, lease_losses = j.lease_losses + 1 FROM due WHERE j.id = due.id "
     f"{_RETURNING}, j.lease_losses"
 )
@@ -172,38 +172,37 @@ def claim(
     `lease` in seconds. Without `ids` and with `expired`, jobs whose lease ran out are taken over first.
     """
     values: dict[str, Any] = {"lane": lane, "limit": limit, "worker": worker, "lease": lease}
-    taken: list[Job] = []
     if ids is not None or not expired:
-        values["ids"] = list(ids or ())
-        statement = _CLAIM_QUEUED if ids is None else _CLAIM_NAMED
         with database.glance() as connection:
-            return [_job(row) for row in connection.execute(statement, values)]
+            if ids is None:
+                return [_job(row) for row in pipeline.fetch(connection, _CLAIM_QUEUED, values)]
+            return [_job(row) for row in pipeline.fetch(connection, _CLAIM_NAMED, {**values, "ids": list(ids)})]
+    taken: list[Job] = []
     with database.unscoped() as connection:
-        for row in connection.execute(_CLAIM_EXPIRED, values):
-            if row.lease_losses > MAX_LEASE_LOSSES:
+        for row in pipeline.fetch(connection, _CLAIM_EXPIRED, values):
+            if row["lease_losses"] > MAX_LEASE_LOSSES:
                 _give_up(connection, _job(row))
             else:
                 taken.append(_job(row))
         values["limit"] = limit - len(taken)
         if values["limit"] > 0:
-            taken += [_job(row) for row in connection.execute(_CLAIM_QUEUED, values)]
+            taken += [_job(row) for row in pipeline.fetch(connection, _CLAIM_QUEUED, values)]
     return taken
 
 
-def _job(row: Row[Any]) -> Job:
-    scope = Scope(row.merchant_id, row.mode)
+def _job(row: pipeline.Found) -> Job:
     return Job(
-        row.id,
-        row.fence,
-        row.kind,
-        row.lane,
-        scope,
-        row.payment_id,
-        row.target_id,
-        row.endpoint_id,
-        row.arguments,
-        row.attempts,
-        row.created_at,
+        id=row["id"],
+        fence=row["fence"],
+        kind=row["kind"],
+        lane=row["lane"],
+        scope=Scope(row["merchant_id"], row["mode"]),
+        payment_id=row["payment_id"],
+        target_id=row["target_id"],
+        endpoint_id=row["endpoint_id"],
+        arguments=row["arguments"],
+        attempts=row["attempts"],
+        created_at=row["created_at"],
     )
 
 

@@ -52,6 +52,16 @@ def driver_url(url: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
+#: A prepared plan is kept while a small table grows large: it must never be one that reads the table whole.
+_PREPARED_OPTIONS = "-c enable_seqscan=off"
+_AUTOCOMMIT: dict[str, Any] = {
+    "isolation_level": "AUTOCOMMIT",
+    "execution_options": {_OWN_BEGIN: True},
+    # `Database` gives a connection back as it took it; a reset would only cost time.
+    "pool_reset_on_return": None,
+}
+
+
 def create_engine(url: str, pool_size: int, application: str = "tollgate", *, autocommit: bool = False) -> Engine:
     """An engine whose connections end by themselves when the server hangs.
 
@@ -66,14 +76,14 @@ def create_engine(url: str, pool_size: int, application: str = "tollgate", *, au
         pool_use_lifo=True,
         hide_parameters=True,  # an error names the statement, never a row's values
         connect_args={
-            "options": _SERVER_OPTIONS,
+            "options": f"{_SERVER_OPTIONS} {_PREPARED_OPTIONS}" if autocommit else _SERVER_OPTIONS,
             "connect_timeout": 3,
             "application_name": application,
             "keepalives_idle": 10,
             "keepalives_interval": 3,
             "keepalives_count": 3,
         },
-        **({"isolation_level": "AUTOCOMMIT", "execution_options": {_OWN_BEGIN: True}} if autocommit else {}),
+        **(_AUTOCOMMIT if autocommit else {}),
     )
     sa.event.listen(engine, "checkout", _refuse_dead)
     pipeline.install(engine)
