@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 #: more, its whole group five sixths; of N frozen parties each holds 2 in 2 N + 1, so there is always a place left.
 #: The rule is Choudhury and Hahne's dynamic threshold for shared buffers (IEEE/ACM Transactions on Networking 6, 1998).
 PARTY_SHARE, GROUP_SHARE = 2, 5
+#: A party that gave a place back within so many seconds is only busy: then a place is waited for, so long at most.
+#: Putting work back costs more than all the rest of it, and under load would eat what the load needs.
+FLOWS, PATIENCE = 1.0, 0.3
 #: Who finds no place comes back no sooner than this, and later the longer the party has been full.
 SOONEST = 0.25
 #: Of the time a party has been full, this much is waited before the next try.
@@ -48,6 +51,8 @@ class _Party:
     next_return: float = 0.0
     warned_at: float = float("-inf")
     ended: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+    waiting: int = 0
+    given_back: threading.Condition | None = None
 
 
 class Places:
@@ -81,13 +86,18 @@ class Places:
 
     def _take(self, party: UUID, group: str, places: int, most: int) -> float:
         now = time.monotonic()
-        with self._lock:
-            found = self._party(party, now)
+
+        def has_room() -> bool:
             free = max(0, places - self._taken)
             grouped = self._groups.get(group, 0)
-            if found.held < min(most, PARTY_SHARE * free) and grouped < GROUP_SHARE * free:
+            return found.held < min(most, PARTY_SHARE * free) and grouped < GROUP_SHARE * free
+
+        with self._lock:
+            found = self._party(party, now)
+            flows = bool(found.ended) and found.ended[-1] > now - FLOWS
+            if has_room() or (flows and self._wait_for(found, has_room)):
                 found.held += 1
-                self._groups[group] = grouped + 1
+                self._groups[group] = self._groups.get(group, 0) + 1
                 self._taken += 1
                 return 0.0
             pause = _pause(found, now)
@@ -99,6 +109,16 @@ class Places:
             log.warning("no_place", count=held, delay=round(pause, 2), **{self._field: public_id(self._kind, party)})
         return pause
 
+    def _wait_for(self, party: _Party, has_room: Callable[[], bool]) -> bool:
+        """Who waits holds a place of the lane, so that no more is claimed than will soon find one."""
+        if party.given_back is None:
+            party.given_back = threading.Condition(self._lock)
+        party.waiting += 1
+        try:
+            return party.given_back.wait_for(has_room, PATIENCE)
+        finally:
+            party.waiting -= 1
+
     def _give_back(self, party: UUID, group: str) -> None:
         now = time.monotonic()
         with self._lock:
@@ -106,6 +126,8 @@ class Places:
             found.held -= 1
             found.ended.append(now)
             self._taken -= 1
+            if found.given_back is not None:
+                found.given_back.notify()
             self._groups[group] -= 1
             if not self._groups[group]:
                 del self._groups[group]
@@ -113,7 +135,9 @@ class Places:
     def _party(self, party: UUID, now: float) -> _Party:
         if len(self._parties) > _REMEMBERED:
             self._parties = {
-                key: one for key, one in self._parties.items() if one.held or one.next_return > now or key == party
+                key: one
+                for key, one in self._parties.items()
+                if one.held or one.waiting or one.next_return > now or key == party
             }
         return self._parties.setdefault(party, _Party())
 
