@@ -30,6 +30,8 @@ Prepare = Callable[[Core, Sequence[Job]], Sequence[Callable[[], None]]]
 #: Due jobs and freed places are gathered this long before the next claim: a claim of ten costs a fifth a job of a
 #: claim of one.
 SETTLE = 0.02
+#: With more than so many jobs under way a lane is looked at half as often: the claims are larger then.
+BUSY = 20
 #: What arises here is gathered this long, in seconds; it costs no message.
 OWN_WINDOW = 0.003
 #: While it drains, how often it looks whether it is to hurry, in seconds.
@@ -198,8 +200,10 @@ class Engine:
 
     def _rest(self, seconds: float) -> None:
         """Until the next look: soon while a lane is warm, as soon as places are free while one has a backlog."""
-        if any(lane.warm for lane in self.lanes.values()):
-            self._stopping.wait(min(seconds, SETTLE))
+        warm = [lane for lane in self.lanes.values() if lane.warm]
+        if warm:
+            busy = any(lane.places - lane.free > BUSY for lane in warm)
+            self._stopping.wait(min(seconds, 2 * SETTLE if busy else SETTLE))
         elif self._nudge.wait(seconds):
             self._stopping.wait(SETTLE)
         self._nudge.clear()

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 PARTY_SHARE, GROUP_SHARE = 2, 5
 #: A party that gave a place back within so many seconds is only busy: then a place is waited for, so long at most.
 #: Putting work back costs more than all the rest of it, and under load would eat what the load needs.
-FLOWS, PATIENCE = 1.0, 0.3
+FLOWS, PATIENCE = 1.0, 1.0
 #: Who finds no place comes back no sooner than this, and later the longer the party has been full.
 SOONEST = 0.25
 #: Of the time a party has been full, this much is waited before the next try.

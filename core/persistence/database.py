@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import select
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ _SERVER_OPTIONS = (
 
 #: Under this name a statement that reads the time along with its rows leaves it for `present`.
 _NOW = "now"
+#: Seconds until somebody who waits for a connection gives up.
+_PATIENCE = 5.0
 #: Marks an engine whose connections need no word about it at each use.
 _OWN_BEGIN = "tollgate_own_begin"
 
@@ -71,7 +75,7 @@ def create_engine(url: str, pool_size: int, application: str = "tollgate", *, au
         driver_url(url),
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=5,
+        pool_timeout=_PATIENCE,
         # The newest first: few warm connections serve better than many that each forget what they did last.
         pool_use_lifo=True,
         hide_parameters=True,  # an error names the statement, never a row's values
@@ -95,12 +99,16 @@ def _refuse_dead(driver_connection: Any, record: Any, proxy: Any) -> None:
 
     It costs no trip, unlike asking the server; a connection that dies later fails its transaction either way.
     """
-    if driver_connection.closed:
-        raise sa.exc.DisconnectionError("the connection is closed")
+    if not _is_alive(driver_connection):
+        raise sa.exc.DisconnectionError("the server closed the connection")
+
+
+def _is_alive(driver_connection: Any) -> bool:
+    if driver_connection is None or driver_connection.closed:
+        return False
     poll = select.poll()
     poll.register(driver_connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        raise sa.exc.DisconnectionError("the server closed the connection")
+    return not poll.poll(0)
 
 
 def open_database(url: str, pool_size: int, application: str) -> Database:
@@ -133,6 +141,10 @@ class Database:
         self.engine = engine
         own = engine.get_execution_options().get(_OWN_BEGIN, False)
         self._sending = engine if own else engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Kept open between transactions, the newest on top: taking one from SQLAlchemy costs as much as two statements.
+        self._idle: deque[Connection] = deque()
+        self._free = threading.BoundedSemaphore(engine.pool.size())  # type: ignore[attr-defined]
+        sa.event.listen(engine, "engine_disposed", self._close_idle)
 
     @contextmanager
     def scoped(self, scope: Scope, lock_timeout: float = LOCK_TIMEOUT) -> Iterator[Connection]:
@@ -147,7 +159,7 @@ class Database:
     @contextmanager
     def unscoped(self) -> Iterator[Connection]:
         """A transaction across merchants: claims and sweeps of the worker role, key look-ups of the api's."""
-        connection = self._sending.connect()
+        connection = self._take()
         try:
             pipeline.open_pipeline(connection, _BEGIN)
             try:
@@ -157,7 +169,7 @@ class Database:
                 _roll_back(connection)
                 raise
         finally:
-            connection.close()
+            self._give_back(connection)
 
     @contextmanager
     def glance(self, scope: Scope | None = None) -> Iterator[Connection]:
@@ -165,7 +177,7 @@ class Database:
 
         A second one is refused, since the scope held for the first alone.
         """
-        connection = self._sending.connect()
+        connection = self._take()
         try:
             pipeline.open_pipeline(connection)
             if scope is not None:
@@ -180,7 +192,40 @@ class Database:
             if not connection.invalidated:
                 pipeline.close_pipeline(connection)
                 connection.info.pop(pipeline.ONLY_ONE, None)
-            connection.close()
+            self._give_back(connection)
+
+    def _take(self) -> Connection:
+        if not self._free.acquire(timeout=_PATIENCE):
+            raise sa.exc.TimeoutError(f"no connection was free for {_PATIENCE:.0f} s")
+        try:
+            while self._idle:
+                try:
+                    connection = self._idle.pop()
+                except IndexError:  # another thread was quicker
+                    break
+                if _is_alive(connection.connection.driver_connection):
+                    return connection
+                connection.invalidate()
+                connection.close()
+            return self._sending.connect()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def _give_back(self, connection: Connection) -> None:
+        try:
+            if connection.invalidated or connection.closed:
+                connection.close()
+            else:
+                if connection.in_transaction():
+                    connection.rollback()  # SQLAlchemy's own notion of one; nothing is sent
+                self._idle.append(connection)
+        finally:
+            self._free.release()
+
+    def _close_idle(self, engine: Engine) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
 
 def _commit(connection: Connection) -> None:

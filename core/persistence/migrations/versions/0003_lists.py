@@ -1,4 +1,4 @@
-"""Lists stand in the order of time, and what is asked for by customer or payment is found by an index."""
+"""Lists stand in the order of time, what is asked for is found by an index, and no row asks after its merchant."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ CREATE INDEX refunds_list ON refunds (merchant_id, mode, created_at DESC, id DES
 CREATE INDEX findings_payment ON findings (payment_id) WHERE payment_id IS NOT NULL;
 """
 
+# No merchant is ever deleted, and the walls let nobody write another's rows. The check of each new row locked the
+# merchant's, so that all of a merchant's traffic met on one row.
+_ASKED = "payments transactions refunds jobs idempotency_keys inbox_events customers".split()
+
 _DOWN = """
 DROP INDEX findings_payment;
 DROP INDEX refunds_list;
@@ -37,7 +41,11 @@ CREATE INDEX payments_list ON payments (merchant_id, mode, id DESC);
 
 def upgrade() -> None:
     op.execute(_UP)
+    for table in _ASKED:
+        op.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_merchant_id_fkey")
 
 
 def downgrade() -> None:
+    for table in _ASKED:
+        op.execute(f"ALTER TABLE {table} ADD FOREIGN KEY (merchant_id) REFERENCES merchants")
     op.execute(_DOWN)
