@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ from celery import Celery, bootsteps
 
 from core.orchestration import execute
 from core.orchestration.context import open_core
+from core.orchestration.together import Together
 from core.persistence.database import open_database
 from core.settings import Settings, load_settings
 from workers.configuration import LANES
@@ -46,7 +48,8 @@ class Running:
     def __init__(self, settings: Settings, lanes: Sequence[str]) -> None:
         name = f"{socket.gethostname()}:{os.getpid()}"
         self._settings = settings
-        self._core = open_core(settings, connections(settings, lanes), "tollgate-worker")
+        core = open_core(settings, connections(settings, lanes), "tollgate-worker")
+        self._core = replace(core, together=Together())
         self._leases = open_database(settings.database_url, LEASE_CONNECTIONS, "tollgate-leases")
         self._hints = Hints(settings)
         self.engine = Engine(self._core, self._leases, execute.prepare, name, self._hints.wake, lanes)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
@@ -37,6 +37,8 @@ class Core:
     vault: Vault
     wake: Wake = no_wake
     pacer: Pacer = field(default_factory=PrivatePacer)
+    # Settles outcomes with others; None settles each by itself.
+    together: Together | None = None
     # The machine's own time, for what the outside world stamps (webhook signatures); rows use the database's.
     clock: Callable[[], datetime] = _machine_time
 
@@ -53,6 +55,12 @@ class Core:
                     connection.info.pop("hints", None)
         for lane in {lane for lane, _ in hints}:
             self.wake(lane, [job for its_lane, job in hints if its_lane == lane])
+
+
+class Together(Protocol):
+    """What settles outcomes that come in at the same time in one transaction."""
+
+    def settle(self, core: Core, job: Any, step: Any, result: Any) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from core.orchestration import announce, in_flight, inbox, jobs, outbox, pacing,
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.steps import Ask, Step
+from core.orchestration.together import Alone
 from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
 from core.providers.base import (
@@ -244,6 +245,12 @@ def _send(provider: PaymentProvider, request: Request) -> Outcome:
 
 
 def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
+    if core.together is not None:
+        try:
+            following: Step | None = core.together.settle(core, job, step, result)
+            return following
+        except Alone:
+            pass
     for pause in (*_COMMIT_PAUSES, None):
         try:
             with core.transaction(job.scope) as connection:

@@ -49,12 +49,18 @@ def paced_look_up(pause: float) -> Unknown:
 
 def settle(core: Core, connection: Connection, job: Job, step: Step, result: LookUp) -> Step | None:
     """Write what came of a step. Returns the next step when the job goes on at once. Raises LeaseLost."""
-    payment, transaction, held = rows.lock_to_settle(
-        connection, job.scope, job.payment, step.transaction_id, job.id, job.fence
-    )
-    if not held:
+    found = rows.lock_to_settle(connection, job.scope, [(job.payment, step.transaction_id, job.id, job.fence)])
+    return settle_locked(core, connection, job, step, result, found[job.id])
+
+
+def settle_locked(
+    core: Core, connection: Connection, job: Job, step: Step, result: LookUp, found: rows.Locked
+) -> Step | None:
+    """The same for rows that are locked already."""
+    if not found.held:
         raise LeaseLost(str(job.id))
     jobs.locked(connection, job)
+    payment, transaction = found.payment, found.transaction
     if isinstance(result, Unknown) and result.evidence.get("look_up") == PACED:
         jobs.keep_back(connection, job, result.evidence["pause"])
         return None

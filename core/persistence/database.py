@@ -139,8 +139,8 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         # The pool is the engine's; `BEGIN` is ours, so that it travels with the first statement.
         self.engine = engine
-        own = engine.get_execution_options().get(_OWN_BEGIN, False)
-        self._sending = engine if own else engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._own = engine.get_execution_options().get(_OWN_BEGIN, False)
+        self._sending = engine if self._own else engine.execution_options(isolation_level="AUTOCOMMIT")
         # Kept open between transactions, the newest on top: taking one from SQLAlchemy costs as much as two statements.
         self._idle: deque[Connection] = deque()
         self._free = threading.BoundedSemaphore(engine.pool.size())  # type: ignore[attr-defined]
@@ -195,6 +195,8 @@ class Database:
             self._give_back(connection)
 
     def _take(self) -> Connection:
+        if not self._own:  # others may want the engine's connections too
+            return self._sending.connect()
         if not self._free.acquire(timeout=_PATIENCE):
             raise sa.exc.TimeoutError(f"no connection was free for {_PATIENCE:.0f} s")
         try:
@@ -213,6 +215,9 @@ class Database:
             raise
 
     def _give_back(self, connection: Connection) -> None:
+        if not self._own:
+            connection.close()
+            return
         try:
             if connection.invalidated or connection.closed:
                 connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -53,30 +54,48 @@ def lock_to_start(connection: Connection, scope: Scope, held: Mapping[UUID, int]
 
 
 _SETTLE = (
-    "WITH p AS MATERIALIZED (SELECT * FROM payments WHERE id = %(payment)s FOR UPDATE), "
-    "t AS MATERIALIZED (SELECT * FROM transactions WHERE id = %(transaction)s AND EXISTS (SELECT FROM p) FOR UPDATE), "
-    "j AS MATERIALIZED (SELECT id FROM jobs WHERE id = %(job)s AND fence = %(fence)s AND status = 'running' "
-    "AND lease_until > (SELECT app_now()) AND EXISTS (SELECT FROM t) FOR UPDATE) "
-    f"SELECT {opening.COLUMNS}, EXISTS (SELECT FROM j) AS held, "
-    f"{pipeline.columns_of(payments, 'p')}, {pipeline.columns_of(transactions, 't')} FROM p CROSS JOIN t"
+    "WITH h AS MATERIALIZED (SELECT * FROM unnest(CAST(%(payments)s AS uuid[]), CAST(%(transactions)s AS uuid[]), "
+    "CAST(%(jobs)s AS uuid[]), CAST(%(fences)s AS bigint[])) AS h(payment, transaction, job, fence)), "
+    "p AS MATERIALIZED (SELECT * FROM payments WHERE id = ANY(CAST(%(payments)s AS uuid[])) ORDER BY id FOR UPDATE), "
+    "t AS MATERIALIZED (SELECT * FROM transactions WHERE id = ANY(CAST(%(transactions)s AS uuid[])) "
+    "AND EXISTS (SELECT FROM p) ORDER BY id FOR UPDATE), "
+    "j AS MATERIALIZED (SELECT id, fence FROM jobs WHERE id = ANY(CAST(%(jobs)s AS uuid[])) AND status = 'running' "
+    "AND lease_until > (SELECT app_now()) AND EXISTS (SELECT FROM t) ORDER BY id FOR UPDATE) "
+    f"SELECT {opening.COLUMNS}, h.job, j.id IS NOT NULL AS held, "
+    f"{pipeline.columns_of(payments, 'p')}, {pipeline.columns_of(transactions, 't')} "
+    "FROM h JOIN p ON p.id = h.payment JOIN t ON t.id = h.transaction "
+    "LEFT JOIN j ON j.id = h.job AND j.fence = h.fence"
 )
-_WITH_BOTH = ("now", "accounts", "endpoints", "held")
+_WITH_BOTH = ("now", "accounts", "endpoints", "job", "held")
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A payment with one of its transactions, both locked. `held`: the job that cares for them has its fence still."""
+
+    payment: pipeline.Found
+    transaction: pipeline.Found
+    held: bool
 
 
 def lock_to_settle(
-    connection: Connection, scope: Scope, payment_id: UUID, transaction_id: UUID, job_id: UUID, fence: int
-) -> tuple[pipeline.Found, pipeline.Found, bool]:
-    """Payment and transaction, locked in this order, and whether the job still has this fence, in one trip."""
-    values = {"payment": payment_id, "transaction": transaction_id, "job": job_id, "fence": fence}
+    connection: Connection, scope: Scope, wanted: Sequence[tuple[UUID, UUID, UUID, int]]
+) -> dict[UUID, Locked]:
+    """By job, for each (payment, transaction, job, fence): locked in this order, in one trip."""
+    names = ("payments", "transactions", "jobs", "fences")
+    values = {name: list(column) for name, column in zip(names, zip(*wanted, strict=True), strict=True)}
     _, rows = pipeline.fetch_tuples(connection, _SETTLE, {**opening.values(scope), **values})
-    row, first, second = rows[0], len(_WITH_BOTH), len(_WITH_BOTH) + len(payments.columns)
-    known = dict(zip(_WITH_BOTH, row[:first], strict=True))
-    opening.keep(connection, known)
-    return (
-        dict(zip(payments.columns.keys(), row[first:second], strict=True)),
-        dict(zip(transactions.columns.keys(), row[second:], strict=True)),
-        bool(known["held"]),
-    )
+    first, second = len(_WITH_BOTH), len(_WITH_BOTH) + len(payments.columns)
+    found = {}
+    for row in rows:
+        known = dict(zip(_WITH_BOTH, row[:first], strict=True))
+        opening.keep(connection, known)
+        found[known["job"]] = Locked(
+            dict(zip(payments.columns.keys(), row[first:second], strict=True)),
+            dict(zip(transactions.columns.keys(), row[second:], strict=True)),
+            bool(known["held"]),
+        )
+    return found
 
 
 def find_payment(connection: Connection, payment_id: UUID) -> RowMapping:
