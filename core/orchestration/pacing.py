@@ -22,8 +22,8 @@ _BURST = 3
 #: Without Redis each process paces alone; the share keeps a usual pair of workers under the limit together.
 _PRIVATE_SHARE = 0.5
 #: Seconds of sends that a process takes off the shared schedule at once, where that is more than one: asking for each
-#: would cost more than the rest of the pacing. What is not sent within them is lost, and the steady rate is lowered
-#: by as much, so that still no second holds more than the limit.
+#: would cost more than the rest of the pacing. It takes as many as it has sent in the last such time, since what is
+#: not sent within it is lost. The steady rate is lowered by as much, so that still no second holds more than the limit.
 _AHEAD = 0.05
 #: After Redis failed, seconds until it is asked again: a dead one must not cost every payment a time-out.
 _REST = 5.0
@@ -101,6 +101,15 @@ class PrivatePacer:
             return wait
 
 
+@dataclass(slots=True)
+class _Ahead:
+    """Sends taken off the shared schedule at once: how many, those not yet sent, and when the first may go."""
+
+    taken: int
+    left: int
+    begins: float
+
+
 class SharedPacer:
     """One schedule over all workers in Redis; while it is away each process keeps its own."""
 
@@ -116,7 +125,7 @@ class SharedPacer:
         self._private = PrivatePacer(_PRIVATE_SHARE)
         self._rest_until = 0.0
         self._lock = threading.Lock()
-        self._ahead: dict[tuple[str, ...], tuple[int, float]] = {}
+        self._ahead: dict[tuple[str, ...], _Ahead] = {}
 
     def pause(self, slots: list[Slot]) -> float:
         if not slots:
@@ -127,7 +136,7 @@ class SharedPacer:
         reserved = self._take_ahead(keys)
         if reserved is not None:
             return reserved
-        count = max(1, min(int(_AHEAD / slot.interval) for slot in slots))
+        count = self._to_take(keys, max(1, min(int(_AHEAD / slot.interval) for slot in slots)))
         arguments: list[str] = [str(MAX_PAUSE)]
         for slot in slots:
             arguments += [f"{slot.interval * count:.6f}", f"{slot.early:.6f}"]
@@ -138,17 +147,25 @@ class SharedPacer:
             self._rest_until = time.monotonic() + _REST
             return self._private.pause(slots)
         pause = max(0.0, float(cast(bytes, answer)))
-        if count > 1 and pause <= MAX_PAUSE:
+        if pause <= MAX_PAUSE:
             with self._lock:
-                self._ahead[keys] = (count - 1, taken_at + pause)
+                self._ahead[keys] = _Ahead(count, count - 1, taken_at + pause)
         return pause
 
     def _take_ahead(self, keys: tuple[str, ...]) -> float | None:
         """The pause of a send that is reserved already; None when there is none."""
         with self._lock:
-            count, begins = self._ahead.get(keys, (0, 0.0))
-            now = time.monotonic()
-            if not count or now >= begins + _AHEAD:
+            found, now = self._ahead.get(keys), time.monotonic()
+            if found is None or not found.left or now >= found.begins + _AHEAD:
                 return None
-            self._ahead[keys] = (count - 1, begins)
-            return max(0.0, begins - now)
+            found.left -= 1
+            return max(0.0, found.begins - now)
+
+    def _to_take(self, keys: tuple[str, ...], most: int) -> int:
+        """Twice as many as last time where those went quickly, else as many as went."""
+        with self._lock:
+            found = self._ahead.get(keys)
+            if found is None:
+                return 1
+            quickly = not found.left and time.monotonic() < found.begins + _AHEAD
+            return min(most, found.taken * 2 if quickly else max(1, found.taken - found.left))
