@@ -6,12 +6,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from core.domain.errors import Forged, NotFoundError
@@ -20,24 +20,35 @@ from core.domain.outcomes import Canceled, Facts, Succeeded
 from core.domain.statuses import OPEN_TRANSACTION, SURPLUS_ONLY
 from core.orchestration import announce, jobs, provider_manager, status_manager
 from core.orchestration.context import Cause, Core
-from core.orchestration.jobs import Job
+from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.settlement import TRANSACTION_STATUS
-from core.persistence.database import Scope
+from core.persistence import pipeline
+from core.persistence.database import Scope, present
+from core.persistence.queries import inbox as stored_events
 from core.persistence.queries import payments as rows
 from core.persistence.queries.findings import open_finding
 from core.persistence.tables import inbox_events
-from core.persistence.vault import Place
+from core.persistence.vault import DataKey, Place
 from core.providers.base import Ignored, News, VerifiedEvent
 
 Row = Mapping[Any, Any]
 
 _FIND_ACCOUNT = sa.text("SELECT merchant_id, mode, provider FROM find_webhook_account(:account)")
+_RECEIVED_AT = sa.text("SELECT received_at FROM inbox_events WHERE id = :id")
 _COUNT_FORGED = sa.text("SELECT count_forged_webhook(:account)")
 
 #: Seconds until an event about something we do not know is tried again; after the last it is foreign.
 PARKED_DELAYS = (5.0, 60.0, 600.0, 3600.0)
 #: Characters of a provider's id or kind; real ones have under 60.
 _LONGEST = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """A payment and the transaction of it that an event names, both locked."""
+
+    payment: Row
+    transaction: Row
 
 
 def receive(
@@ -47,17 +58,25 @@ def receive(
 
     `headers` with lower-case names; `body` exactly as it came over the wire.
     """
-    scope = _scope_of(core, provider, account_id)
-    with core.transaction(scope) as connection:
-        account = provider_manager.open_account(core, connection, scope, account_id)
+    account = _account(core, provider, account_id)
     try:
         event = account.provider.verify_webhook(headers, body, core.clock())
     except Forged:
         with core.database.unscoped() as connection:
             connection.execute(_COUNT_FORGED, {"account": account_id})
         raise
-    with core.transaction(scope) as connection:
-        return _store(core, connection, scope, account, event, body)
+    return _store(core, account, event, body)
+
+
+def _account(core: Core, provider: str, account_id: UUID) -> provider_manager.OpenedAccount:
+    known = provider_manager.opened(core, account_id)
+    if known is None:
+        scope = _scope_of(core, provider, account_id)
+        with core.transaction(scope) as connection:
+            known = provider_manager.open_account(core, connection, scope, account_id)
+    if known.name != provider:
+        raise NotFoundError("there is no such webhook address")
+    return known
 
 
 def _scope_of(core: Core, provider: str, account_id: UUID) -> Scope:
@@ -69,35 +88,37 @@ def _scope_of(core: Core, provider: str, account_id: UUID) -> Scope:
 
 
 def _store(
-    core: Core,
-    connection: Connection,
-    scope: Scope,
-    account: provider_manager.OpenedAccount,
-    event: VerifiedEvent,
-    body: bytes,
+    core: Core, account: provider_manager.OpenedAccount, event: VerifiedEvent, body: bytes
 ) -> Literal["stored", "duplicate"]:
-    inbox_id = new_id()
-    statement = insert(inbox_events).values(
-        id=inbox_id,
-        merchant_id=scope.merchant_id,
-        mode=scope.mode,
-        provider=account.provider.name,
-        provider_account_id=account.account_id,
-        dedupe_key=_key(event.dedupe_key),
-        kind=_word(event.kind),
-        provider_event_id=_word(event.provider_event_id) if event.provider_event_id is not None else None,
-        provider_created_at=event.created_at,
-        status="received",
-    )
-    made = connection.execute(statement.on_conflict_do_nothing(index_elements=["provider_account_id", "dedupe_key"]))
-    if made.rowcount == 0:
-        return "duplicate"
+    """One statement, so that it is one trip, and committed when it answers."""
+    scope, body_id, job_id = account.scope, new_id(), new_id()
     kept = {"body": base64.b64encode(body).decode(), "dedupe_key": event.dedupe_key}
-    body_id = new_id()
-    sealed = core.vault.merchant_key(connection, scope).seal_json(Place("bodies", "sealed", body_id), kept)
-    rows.insert_body(connection, scope, "inbox_event", inbox_id, body_id, sealed)
-    jobs.enqueue(connection, scope, "process_webhook", target_id=inbox_id)
+    sealed = _merchant_key(core, scope).seal_json(Place("bodies", "sealed", body_id), kept)
+    values = {
+        "id": new_id(),
+        "merchant_id": scope.merchant_id,
+        "mode": scope.mode,
+        "provider": account.provider.name,
+        "provider_account_id": account.account_id,
+        "dedupe_key": _key(event.dedupe_key),
+        "kind": _word(event.kind),
+        "provider_event_id": _word(event.provider_event_id) if event.provider_event_id is not None else None,
+        "provider_created_at": event.created_at,
+        "status": "received",
+    }
+    with core.database.glance(scope) as connection:
+        if not stored_events.store(connection, values, jobs.QUEUE_WEBHOOK, job_id, (body_id, sealed)):
+            return "duplicate"
+    core.wake(jobs.LANES["process_webhook"], [job_id])
     return "stored"
+
+
+def _merchant_key(core: Core, scope: Scope) -> DataKey:
+    known = core.vault.known_key(scope)
+    if known is not None:
+        return known
+    with core.transaction(scope) as connection:
+        return core.vault.merchant_key(connection, scope)
 
 
 def _word(text: str) -> str:
@@ -115,7 +136,7 @@ def _key(text: str) -> str:
 def process(core: Core, job: Job) -> None:
     """Translate a stored event and apply its news; the job and the event end in the same commit."""
     with core.transaction(job.scope) as connection:
-        stored = _load(connection, job.target)
+        stored = _load(connection, job)
         if stored["status"] not in ("received", "parked"):
             jobs.finish(connection, job)
             return
@@ -140,14 +161,23 @@ def _storable(news: News) -> bool:
     return all("\x00" not in text and text.isascii() for text in named if text is not None)
 
 
-def _load(connection: Connection, inbox_id: UUID) -> Row:
-    query = sa.select(inbox_events).where(inbox_events.c.id == inbox_id).with_for_update()
-    return connection.execute(query).mappings().one()
+def _load(connection: Connection, job: Job) -> Row:
+    """The event with its body, both found by the time of the job, which was made in their commit. Raises LeaseLost."""
+    found = stored_events.lock_with_body(connection, job.scope, job.target, job.created_at, job.id, job.fence)
+    if found is None:  # a later job of the same event
+        received_at = connection.execute(_RECEIVED_AT, {"id": job.target}).scalar_one()
+        found = stored_events.lock_with_body(connection, job.scope, job.target, received_at, job.id, job.fence)
+    if found is None:
+        raise LookupError(f"inbox event {job.target} has no body")
+    if not found["held"]:
+        raise LeaseLost(str(job.id))
+    jobs.locked(connection, job)
+    return found
 
 
 def _event(core: Core, connection: Connection, scope: Scope, stored: Row) -> VerifiedEvent:
-    kept = rows.newest_body(connection, stored["id"], stored["received_at"])
-    opened = core.vault.merchant_key(connection, scope).open_json(Place("bodies", "sealed", kept["id"]), kept["sealed"])
+    place = Place("bodies", "sealed", stored["body_id"])
+    opened = core.vault.merchant_key(connection, scope).open_json(place, stored["sealed"])
     created: datetime | None = stored["provider_created_at"]
     return VerifiedEvent(
         dedupe_key=stored["dedupe_key"],
@@ -174,7 +204,7 @@ def _apply_all(core: Core, connection: Connection, job: Job, stored: Row, news: 
         found = _match(connection, stored["provider_account_id"], one)
         if found is None:
             continue
-        payment_id = found["payment_id"]
+        payment_id = found.payment["id"]
         notes.append(_apply(core, connection, job, one, found, cause))
     if payment_id is None:
         _park(connection, job, stored, news)
@@ -182,7 +212,7 @@ def _apply_all(core: Core, connection: Connection, job: Job, stored: Row, news: 
     _end(connection, job, stored, "applied", "; ".join(dict.fromkeys(notes)), payment_id)
 
 
-def _match(connection: Connection, account_id: UUID, news: News) -> Row | None:
+def _match(connection: Connection, account_id: UUID, news: News) -> Matched | None:
     """Our transaction behind a piece of news: by our mark, by its own object, by the charge it belongs to."""
     if news.transaction_id is not None:
         marked = _by_mark(connection, account_id, news.transaction_id)
@@ -192,29 +222,28 @@ def _match(connection: Connection, account_id: UUID, news: News) -> Row | None:
         if provider_id is not None:
             found = rows.find_by_provider(connection, account_id, provider_id)
             if found:
-                return found[0]
+                payment = rows.lock_payment(connection, found[0]["payment_id"])
+                return Matched(payment, rows.lock_transaction(connection, found[0]["id"]))
     return None
 
 
-def _by_mark(connection: Connection, account_id: UUID, mark: str) -> Row | None:
+def _by_mark(connection: Connection, account_id: UUID, mark: str) -> Matched | None:
     try:
-        transaction = rows.find_transaction(connection, parse_id("transaction", mark))
+        found = rows.lock_marked(connection, parse_id("transaction", mark), account_id)
     except InvalidIdentifier:
         return None
-    if transaction is None or transaction["provider_account_id"] != account_id:
-        return None
-    return transaction
+    return None if found is None else Matched(*found)
 
 
-def _apply(core: Core, connection: Connection, job: Job, news: News, found: Row, cause: Cause) -> str:
-    payment = rows.lock_payment(connection, found["payment_id"])
+def _apply(core: Core, connection: Connection, job: Job, news: News, matched: Matched, cause: Cause) -> str:
+    payment, found = matched.payment, matched.transaction
     if news.outcome is None:
         _have_asked(connection, job, payment, _ended(connection, found, news))
         return "the provider is asked"
     target = _transaction_for(connection, payment, found, news)
     if target is None:
         return _apply_foreign(core, connection, payment, news, cause)
-    locked = rows.lock_transaction(connection, target["id"])
+    locked = found if target["id"] == found["id"] else rows.lock_transaction(connection, target["id"])
     if (locked["status"], TRANSACTION_STATUS[type(news.outcome)]) in SURPLUS_ONLY:
         # An event shows its object as it was then; money after the end is believed from a look-up alone.
         _have_asked(connection, job, payment, [locked["id"]])
@@ -246,12 +275,12 @@ def _have_asked(connection: Connection, job: Job, payment: Row, ended: list[UUID
 
 def _transaction_for(connection: Connection, payment: Row, found: Row, news: News) -> Row | None:
     """Which transaction of the payment the news speaks about."""
+    if (news.operation == "start" and status_manager.is_start(found)) or news.operation == found["kind"] == "refund":
+        return found
     sent = rows.transactions_of(connection, payment["id"])
     if news.operation == "start":
-        return found if status_manager.is_start(found) else rows.latest_start(sent)
+        return rows.latest_start(sent)
     if news.operation == "refund":
-        if found["kind"] == "refund":
-            return found
         named = [row for row in sent if row["kind"] == "refund" and row["provider_id"] == news.provider_id]
         return named[0] if named and news.provider_id is not None else None
     same = [row for row in sent if row["kind"] == news.operation and row["status"] not in ("declined", "not_executed")]
@@ -294,5 +323,5 @@ def _end(
 def _mark(connection: Connection, stored: Row, status: str, reason: str, payment_id: UUID | None) -> None:
     values: dict[str, Any] = {"status": status, "reason": reason[:500], "payment_id": payment_id}
     if status != "parked":
-        values["processed_at"] = sa.func.app_now()
-    connection.execute(inbox_events.update().where(inbox_events.c.id == stored["id"]).values(**values))
+        values["processed_at"] = present(connection)
+    pipeline.update(connection, inbox_events, stored["id"], values)

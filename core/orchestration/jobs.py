@@ -103,6 +103,14 @@ def enqueue(
     return chosen
 
 
+#: Part of a statement whose `made` holds the inbox event's id: the job of reading it.
+QUEUE_WEBHOOK = (
+    "INSERT INTO jobs (id, merchant_id, mode, kind, lane, status, target_id) "
+    "SELECT CAST(%(job)s AS uuid), CAST(%(merchant)s AS uuid), CAST(%(mode)s AS text), "
+    "'process_webhook', 'webhooks', 'queued', made.id FROM made"
+)
+
+
 def _hint(connection: Connection, lane: str, job_id: UUID) -> None:
     """Remember the job until the commit; `Core.transaction` wakes a worker after it."""
     hints = connection.info.get("hints")

@@ -109,7 +109,7 @@ def _enqueue(connection: Connection, scope: Scope, event: RowMapping) -> Accepte
 
 
 def _find(connection: Connection, scope: Scope, event_id: UUID) -> RowMapping:
-    row = rows.find_event(connection, scope, event_id, None)
+    row = rows.find_event(connection, scope, event_id)
     if row is None:
         raise NotFoundError("there is no such event")
     return row

@@ -98,14 +98,12 @@ def body_of(event: Row) -> dict[str, Any]:
 
 def _prepare(core: Core, connection: Connection, job: Job) -> Parcel | None:
     """None when there is nothing to send any more; the job is ended then."""
-    endpoint = rows.find_endpoint(connection, job.scope, _endpoint_id(job))
+    wanted = rows.find_wanted(connection, job.scope, job.id, datetime.fromisoformat(job.arguments["event_created_at"]))
+    endpoint, event = wanted.endpoint, wanted.event
     if endpoint is None or not endpoint["enabled"]:
         note = "endpoint_deleted" if endpoint is None else "endpoint_disabled"
         jobs.finish(connection, job, "succeeded", {"code": note, "message": "not delivered: nobody wants it any more"})
         return None
-    created_at = job.arguments.get("event_created_at")
-    at = datetime.fromisoformat(created_at) if created_at else None
-    event = rows.find_event(connection, job.scope, job.target, at)
     if event is None:
         jobs.finish(connection, job, "failed", {"code": "event_missing", "message": "the event is no longer kept"})
         return None
@@ -115,16 +113,18 @@ def _prepare(core: Core, connection: Connection, job: Job) -> Parcel | None:
         # Stored when the development setting was on, or by rules that have become stricter since.
         jobs.finish(connection, job, "failed", {"code": "url_refused", "message": error.detail})
         return None
-    return _parcel(core, connection, job, endpoint, event, target)
+    return _parcel(core, connection, job, endpoint, event, target, wanted.attempt)
 
 
-def _parcel(core: Core, connection: Connection, job: Job, endpoint: Row, event: Row, target: Target) -> Parcel:
+def _parcel(
+    core: Core, connection: Connection, job: Job, endpoint: Row, event: Row, target: Target, attempt: int
+) -> Parcel:
     body = json.dumps(body_of(event), separators=(",", ":"), ensure_ascii=False)
     secrets = webhook_secrets.open_secrets(core.vault, connection, job.scope, endpoint)
     # The receiver compares with its own clock, so this is the real time and not the database's.
     signed = webhook_secrets.signature_headers(secrets, public_id("event", event["id"]), body, datetime.now(UTC))
     headers = {"Content-Type": "application/json", "User-Agent": "Tollgate-Webhooks/1", **signed}
-    return Parcel(target, headers, body.encode(), rows.attempt_number(connection, job.id))
+    return Parcel(target, headers, body.encode(), attempt)
 
 
 def _record(connection: Connection, job: Job, parcel: Parcel, answer: Answer) -> None:

@@ -30,8 +30,9 @@ _FRESH = 5.0
 
 @dataclass(frozen=True, slots=True)
 class OpenedAccount:
-    """A provider client ready to be called."""
+    """A provider client ready to be called, for one merchant and mode."""
 
+    scope: Scope
     account_id: UUID
     name: str
     provider: PaymentProvider
@@ -91,9 +92,14 @@ def open_account(core: Core, connection: Connection, scope: Scope, account_id: U
     )
     limits = CallLimits(core.settings.provider_connect_timeout, core.settings.provider_deadline)
     client = registry.build(row["provider"], account, limits)
-    opened = OpenedAccount(account_id, row["provider"], client, row["settings"], row["updated_at"])
+    opened = OpenedAccount(scope, account_id, row["provider"], client, row["settings"], row["updated_at"])
     _cache.put(core, opened)
     return opened
+
+
+def opened(core: Core, account_id: UUID) -> OpenedAccount | None:
+    """The account, if it was opened a moment ago; this asks nobody."""
+    return _cache.get(core, account_id)
 
 
 def valid_secrets(kept: Sequence[Mapping[str, str | None]], now: datetime) -> tuple[str, ...]:

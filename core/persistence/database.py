@@ -133,6 +133,11 @@ def present(connection: Connection) -> datetime:
     return now
 
 
+def keep_present(connection: Connection, now: datetime) -> None:
+    """Remember the time that a statement has read along with its rows."""
+    pipeline.known(connection)[_NOW] = now
+
+
 class Database:
     """Hands out transactions. Every one commits on leaving the block and rolls back on an exception."""
 

@@ -163,11 +163,15 @@ class Vault:
 
     def merchant_key(self, connection: Connection, scope: Scope) -> DataKey:
         """The merchant's key of one mode, made on first use."""
-        with self._lock:
-            known = self._merchant_keys.get(scope)
+        known = self.known_key(scope)
         if known is not None:
             return known
         return self._find_or_make(connection, scope, "merchant", scope.merchant_id)
+
+    def known_key(self, scope: Scope) -> DataKey | None:
+        """The merchant's key, if it is open already."""
+        with self._lock:
+            return self._merchant_keys.get(scope)
 
     def remember(self, scope: Scope, key: DataKey) -> None:
         """Keep a merchant key that is known to be committed."""

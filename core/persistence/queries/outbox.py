@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,9 +13,9 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from core.domain.identifiers import new_id, time_of
 from core.persistence import pipeline
-from core.persistence.database import Scope, present
+from core.persistence.database import Scope, keep_present, present
 from core.persistence.queries.reading import Page, page, within
-from core.persistence.tables import deliveries, events, jobs, webhook_endpoints
+from core.persistence.tables import deliveries, events, webhook_endpoints
 
 #: Nobody counts on clocks that agree better than this.
 _SLACK = timedelta(days=2)
@@ -48,21 +49,43 @@ def endpoints_page(connection: Connection, scope: Scope, limit: int, after: UUID
     return page(connection, webhook_endpoints, scope, Page(limit, after, {"deleted_at": None}))
 
 
-def find_event(connection: Connection, scope: Scope, event_id: UUID, created_at: datetime | None) -> RowMapping | None:
-    """`created_at`, where it is known, leads to the partition that can hold the row; else the id's own time does."""
+def find_event(connection: Connection, scope: Scope, event_id: UUID) -> RowMapping | None:
+    """The id's own time leads to the partition."""
     query = sa.select(events).where(within(events, scope), events.c.id == event_id)
-    if created_at is not None:
-        return connection.execute(query.where(events.c.created_at == created_at)).mappings().one_or_none()
     made_at = time_of(event_id)
     near = query.where(events.c.created_at >= made_at - _SLACK, events.c.created_at < made_at + _SLACK)
     # Where the database's clock was moved, the two times differ.
     return connection.execute(near).mappings().one_or_none() or connection.execute(query).mappings().one_or_none()
 
 
-def attempt_number(connection: Connection, job_id: UUID) -> int:
-    """Which attempt this run is: claims, without those whose worker died before it could say what came of it."""
-    query = sa.select(jobs.c.attempts - jobs.c.lease_losses).where(jobs.c.id == job_id)
-    return max(1, int(connection.execute(query).scalar_one()))
+_PARCEL = (
+    "SELECT (SELECT app_now()) AS now, j.attempts - j.lease_losses AS attempt, "
+    f"{pipeline.columns_of(webhook_endpoints, 'w')}, {pipeline.columns_of(events, 'e')} FROM jobs j "
+    "LEFT JOIN webhook_endpoints w ON w.id = j.endpoint_id AND w.deleted_at IS NULL "
+    "AND w.merchant_id = %(merchant)s AND w.mode = %(mode)s "
+    "LEFT JOIN events e ON e.id = j.target_id AND e.created_at = %(created_at)s "
+    "AND e.merchant_id = %(merchant)s AND e.mode = %(mode)s WHERE j.id = %(job)s"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one attempt needs: `attempt` counts claims, without those whose worker died before it could say anything."""
+
+    attempt: int
+    endpoint: pipeline.Found | None
+    event: pipeline.Found | None
+
+
+def find_wanted(connection: Connection, scope: Scope, job_id: UUID, created_at: datetime) -> Wanted:
+    """`created_at` is the event's and leads to the one partition that can hold it."""
+    values = {"merchant": scope.merchant_id, "mode": scope.mode, "job": job_id, "created_at": created_at}
+    _, rows = pipeline.fetch_tuples(connection, _PARCEL, values)
+    row, first, second = rows[0], 2, 2 + len(webhook_endpoints.columns)
+    keep_present(connection, row[0])
+    endpoint = dict(zip(webhook_endpoints.columns.keys(), row[first:second], strict=True))
+    event = dict(zip(events.columns.keys(), row[second:], strict=True))
+    return Wanted(max(1, row[1]), endpoint if endpoint["id"] else None, event if event["id"] else None)
 
 
 def insert_delivery(connection: Connection, scope: Scope, values: Mapping[str, Any]) -> None:

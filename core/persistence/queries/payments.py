@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -96,6 +95,31 @@ def lock_to_settle(
             bool(known["held"]),
         )
     return found
+
+
+_MARKED = (
+    "WITH f AS (SELECT id, payment_id FROM transactions "
+    "WHERE id = %(transaction)s AND provider_account_id = %(account)s), "
+    "p AS MATERIALIZED (SELECT * FROM payments WHERE id = (SELECT payment_id FROM f) FOR UPDATE), "
+    "t AS MATERIALIZED (SELECT * FROM transactions WHERE id = (SELECT id FROM f) "
+    "AND EXISTS (SELECT FROM p) FOR UPDATE) "
+    f"SELECT {pipeline.columns_of(payments, 'p')}, {pipeline.columns_of(transactions, 't')} FROM p CROSS JOIN t"
+)
+
+
+def lock_marked(
+    connection: Connection, transaction_id: UUID, account_id: UUID
+) -> tuple[pipeline.Found, pipeline.Found] | None:
+    """A transaction of one account with its payment, both locked, in one trip; None when there is none."""
+    values = {"transaction": transaction_id, "account": account_id}
+    _, found = pipeline.fetch_tuples(connection, _MARKED, values)
+    if not found:
+        return None
+    first = len(payments.columns)
+    return (
+        dict(zip(payments.columns.keys(), found[0][:first], strict=True)),
+        dict(zip(transactions.columns.keys(), found[0][first:], strict=True)),
+    )
 
 
 def find_payment(connection: Connection, payment_id: UUID) -> RowMapping:
@@ -191,18 +215,3 @@ def insert_body(
         "sealed": sealed,
     }
     pipeline.insert(connection, bodies, values)
-
-
-#: A body is written in the commit of its owner; nobody counts on clocks that agree better than this.
-_SLACK = timedelta(days=1)
-
-
-def newest_body(connection: Connection, owner_id: UUID, written_at: datetime) -> RowMapping:
-    """`written_at` is the owner's time and leads to the partition."""
-    query = sa.select(bodies).where(
-        bodies.c.owner_id == owner_id,
-        bodies.c.created_at >= written_at - _SLACK,
-        bodies.c.created_at < written_at + _SLACK,
-    )
-    # Sorted here: asked for the newest, Postgres would rather walk all bodies backwards.
-    return max(connection.execute(query).mappings(), key=lambda row: row["id"])
