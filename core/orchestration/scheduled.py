@@ -16,7 +16,7 @@ BATCH = 500
 #: Seconds a due job may wait before the sweep calls its hint lost.
 HINT_LOST_AFTER = 2.0
 #: Months of partitions kept ready ahead of time.
-PARTITIONS_AHEAD = 24
+PARTITIONS_AHEAD = 6
 
 _OPEN_PAYMENTS = sa.text(
     "UPDATE payments SET next_sync_at = app_now() + interval '1 hour' WHERE id IN ("

@@ -86,7 +86,7 @@ def migrate(migration_url: str, api_url: str, worker_url: str, revision: str = "
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
             if revision == "head":
-                connection.execute(sa.text("SELECT ensure_partitions(24)"))
+                connection.execute(sa.text("SELECT ensure_partitions(6)"))
     finally:
         engine.dispose()
 

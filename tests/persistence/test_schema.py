@@ -199,7 +199,7 @@ class TestPartitions:
 
     def test_made_once(self, roles: Roles) -> None:
         with roles.worker.unscoped() as connection:
-            assert connection.exec_driver_sql("SELECT ensure_partitions(24)").scalar_one() == 0
+            assert connection.exec_driver_sql("SELECT ensure_partitions(6)").scalar_one() == 0
             assert connection.exec_driver_sql("SELECT ensure_partitions(26)").scalar_one() == 2 * len(PARTITIONED)
             assert connection.exec_driver_sql("SELECT ensure_partitions(26)").scalar_one() == 0
 

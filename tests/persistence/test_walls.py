@@ -187,7 +187,7 @@ class TestRights:
             "find_api_key('x')": "api",
             "find_webhook_account(gen_random_uuid())": "api",
             "count_forged_webhook(gen_random_uuid())": "api",
-            "ensure_partitions(24)": "worker",
+            "ensure_partitions(6)": "worker",
         }
         for call, owner in calls.items():
             for role in ("api", "worker"):

@@ -59,7 +59,7 @@ def page(connection: Connection, table: sa.Table, scope: Scope, wanted: Page) ->
     if wanted.after is not None:
         query = query.where(_behind(table, wanted.after))
     if "created_at" in table.primary_key.columns:
-        # Partitions stand ready for years to come; a plan that looks into none of them costs a tenth.
+        # Partitions stand ready for months to come; a plan that looks into none of them costs a tenth.
         query = query.where(table.c.created_at < present(connection) + timedelta(days=1))
     if wanted.created_after is not None:
         # Times are shown cut to milliseconds: the row whose time was copied from an answer is not after it.

@@ -126,7 +126,7 @@ GRANT EXECUTE ON FUNCTION ensure_partitions(integer) TO tollgate_worker_rights;
 def upgrade() -> None:
     op.execute(_AUDIT)
     op.execute(_PARTITIONS)
-    op.execute("SELECT ensure_partitions(24)")
+    op.execute("SELECT ensure_partitions(6)")
     op.execute(_DOORS)
     for table in _WALLED:
         op.execute(_POLICIES.format(table=table))
