@@ -28,7 +28,7 @@ test: lint ## Run every check and the tests
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests --ignore=tests/faults --ignore=tests/rabbitmq
 
 faults: install-dev ## Run the fault tests: killed workers, emptied and stopped Redis
-	@$(PY) -m pytest tests/faults
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests/faults
 
 rabbitmq: install-dev ## Run on RabbitMQ: hints, a crash, a freeze, a full one (installs Debian's where root may)
 	@sh tests/rabbitmq/install.sh

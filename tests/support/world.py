@@ -20,6 +20,7 @@ from core.domain.identifiers import parse_id, public_id
 from core.orchestration import accounts, api_keys, execute, jobs
 from core.orchestration.context import Core
 from core.orchestration.pacing import PrivatePacer
+from core.orchestration.together import Together
 from core.persistence.database import Database, Scope, create_engine
 from core.persistence.vault import Vault, new_keys, parse_keys
 from core.settings import Settings
@@ -79,9 +80,9 @@ class World:
             self.add_account(provider)
 
     def _core(self, url: str) -> Core:
-        engine = create_engine(url, 20)
+        engine = create_engine(url, 20, autocommit=True)
         self._engines.append(engine)
-        return Core(self.settings, Database(engine), self.vault, pacer=PrivatePacer())
+        return Core(self.settings, Database(engine), self.vault, pacer=PrivatePacer(), together=Together())
 
     def close(self) -> None:
         self._server.shutdown()
@@ -182,8 +183,8 @@ class World:
             batch = [job for lane in lanes for job in jobs.claim(self.worker.database, lane, 20, "stepped", 60.0)]
             if not batch:
                 return done
-            for job in batch:
-                execute.run(self.worker, job)
+            for run in execute.prepare(self.worker, batch):
+                run()
                 done += 1
         raise AssertionError(f"jobs kept coming after {rounds} rounds")
 
