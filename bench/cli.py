@@ -13,7 +13,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from bench import end_to_end, gate, memory, own_time, profile, provider, rows, table, webhooks
+from bench import end_to_end, gate, memory, own_time, profile, provider, rows, table, webhooks, why
 from bench.machine import describe
 from bench.stack import Stack
 from bench.subjects import Floor, Ours, Plain, Receiver, Subject
@@ -227,7 +227,7 @@ def main() -> None:
     machine["seconds"] = round(time.monotonic() - begun)
     made = rows.make(run.raw)
     broken = len(run.raw.get("broken", []))
-    text = rows.profile(run.raw)
+    text = "\n".join(part for part in (why.text(made), rows.profile(run.raw)) if part)
     if wanted == set(PARTS) and not options.quick:
         table.write("bench", made, machine, run.raw, text)
         print(f"written to {table.RESULTS}", file=sys.stderr)

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import machine, table, why
 from bench.growth.meter import Cost
+from bench.table import Row, Verdict
 
 #: Cost at the largest size over cost at the smallest, at most.
 GOAL = 1.3
@@ -168,8 +170,26 @@ def _beneath(report: Report) -> list[str]:
     return lines
 
 
+def rows_of(found: Mapping[str, Any]) -> list[Row]:
+    """The figures that have a goal, as rows of the common table; `found` is what `as_json` gives."""
+    largest = short(max(int(size) for one in found["figures"] for size in one["costs"]))
+    rows = []
+    for one in found["figures"]:
+        if one["goal"]:
+            costs = one["costs"][max(one["costs"], key=int)]
+            here, least = (costs[size]["own_cpu"] + costs[size]["backend_cpu"] for size in ("here", "smallest"))
+            text = f"{here:.2f} ms CPU at {largest}, {least:.2f} ms at the smallest"
+            verdict: Verdict = "met" if one["met"] else "missed"
+            share = "failed" if one["cpu_ratio"] is None else f"{one['cpu_ratio']:.2f}"
+            rows.append(Row(f"growth: {one['name']}", f"at most {GOAL}", text, share, verdict))
+    return rows
+
+
 def write(report: Report, directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
+    rows = rows_of(report.as_json())
+    raw = {"sizes": [size.payments for size in report.sizes], "seconds": round(report.seconds)}
+    table.write("growth", rows, machine.describe(), raw, why.text(rows), directory)
     told = directory / "growth.json", directory / "growth.md"
     told[0].write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
     told[1].write_text(report.as_markdown(), encoding="utf-8")
