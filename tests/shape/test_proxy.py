@@ -48,8 +48,18 @@ def test_a_body_is_read_whole_and_in_time() -> None:
     assert the("proxy_request_buffering") == "on"
     for name in ("client_header_timeout", "client_body_timeout"):
         assert 0 < float(the(name)[:-1]) <= 15
-    # Sent again only where the first server never answered; every mutation carries its idempotency key.
-    assert the("proxy_next_upstream") == "error non_idempotent"
+
+
+def test_a_request_goes_to_the_next_api_when_one_is_away_but_a_long_wait_is_not_repeated() -> None:
+    # With POSTs: each carries its idempotency key. A machine that vanished refuses nothing, it times out.
+    assert set(the("proxy_next_upstream").split()) == {"error", "timeout", "non_idempotent"}
+    assert the("proxy_next_upstream_tries") == "2"
+    connecting, whole, reading = (
+        float(the(name)[:-1]) for name in ("proxy_connect_timeout", "proxy_next_upstream_timeout", "proxy_read_timeout")
+    )
+    # Nought would mean no bound at all.
+    assert 0 < connecting <= 2 < whole < reading
+    assert not [one for one in of("proxy_next_upstream_timeout") if one.inside[-1] != "server"]
 
 
 def test_an_address_goes_on_as_it_came_to_whichever_api_the_name_leads_to() -> None:
