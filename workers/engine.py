@@ -92,7 +92,12 @@ class Engine:
         self._guarded(lambda: self._take(lane, ids))
 
     def _take(self, lane: str, ids: list[UUID]) -> None:
-        if self._stopping.is_set() or lane not in self.lanes or self.lanes[lane].warm:
+        if self._stopping.is_set() or lane not in self.lanes:
+            return
+        if self.lanes[lane].warm:
+            # Found by the next look, of which there is one more even if the lane cools in this moment.
+            self.lanes[lane].backlog = True
+            self._nudge.set()
             return
         places, taken = self._claim(lane, ids)
         if taken:

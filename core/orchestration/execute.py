@@ -82,14 +82,17 @@ def prepare(core: Core, claimed: Sequence[Job]) -> list[Callable[[], None]]:
         if job.kind == "create_payment" and job.fence == 1:
             fresh.setdefault(job.scope, []).append(job)
     begun: dict[UUID, Begun] = {}
+    until = time.monotonic() + core.settings.lease / 3
     for scope, together in fresh.items():
-        begun.update(_announce_together(core, scope, together))
+        if time.monotonic() < until:  # what was announced first must not grow old while others are
+            begun.update(_announce_together(core, scope, together))
     return [partial(run, core, job, begun.get(job.id)) for job in claimed]
 
 
 def _announce_together(core: Core, scope: Scope, together: Sequence[Job]) -> dict[UUID, Begun]:
     """Empty when anything goes wrong: then nothing is written, and each job meets its trouble alone."""
     by_id = {job.id: job for job in together}
+    at = time.monotonic()
     try:
         with core.transaction(scope, lock_timeout=_LOCK_TOGETHER) as connection:
             found = rows.lock_to_start(connection, scope, {job.id: job.fence for job in together})
@@ -100,7 +103,6 @@ def _announce_together(core: Core, scope: Scope, together: Sequence[Job]) -> dic
     except Exception as error:  # noqa: BLE001 - each job is run by itself, where its own trouble is told
         log.warning("announced_alone", count=len(together), error_type=type(error).__name__)
         return {}
-    at = time.monotonic()
     return {job_id: Begun(step, at) for job_id, step in steps.items()}
 
 
@@ -182,7 +184,8 @@ def _begin(core: Core, job: Job) -> Begun:
     with core.transaction(job.scope) as connection:
         payment = rows.lock_payment(connection, job.payment)
         step = MONEY[job.kind](core, connection, job, payment)
-    return Begun(step, time.monotonic())
+        at = time.monotonic()
+    return Begun(step, at)
 
 
 def take(core: Core, job: Job, step: Step, announced: float | None = None) -> LookUp:

@@ -110,7 +110,10 @@ class Places:
         return pause
 
     def _wait_for(self, party: _Party, has_room: Callable[[], bool]) -> bool:
-        """Who waits holds a place of the lane, so that no more is claimed than will soon find one."""
+        """Who waits keeps its thread, so that no more is claimed than will soon find a place.
+
+        Only what its own party gives back wakes it; room that another makes is seen when its patience ends.
+        """
         if party.given_back is None:
             party.given_back = threading.Condition(self._lock)
         party.waiting += 1

@@ -25,6 +25,8 @@ _PRIVATE_SHARE = 0.5
 #: would cost more than the rest of the pacing. It takes as many as it has sent in the last such time, since what is
 #: not sent within it is lost. The steady rate is lowered by as much, so that still no second holds more than the limit.
 _AHEAD = 0.05
+#: Accounts and operations a process remembers what it took for.
+_REMEMBERED = 5000
 #: After Redis failed, seconds until it is asked again: a dead one must not cost every payment a time-out.
 _REST = 5.0
 
@@ -149,6 +151,8 @@ class SharedPacer:
         pause = max(0.0, float(cast(bytes, answer)))
         if pause <= MAX_PAUSE:
             with self._lock:
+                if len(self._ahead) > _REMEMBERED:
+                    self._ahead.clear()  # what was taken for them is lost, which is harmless
                 self._ahead[keys] = _Ahead(count, count - 1, taken_at + pause)
         return pause
 

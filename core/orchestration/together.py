@@ -27,7 +27,9 @@ log = structlog.get_logger(__name__)
 #: Outcomes in one transaction: more gain little, and hold their locks for longer.
 MOST = 20
 #: Seconds for which a lock is waited for together; whoever holds it must not keep the others waiting for long.
-_LOCK_TIMEOUT = 1.0
+_LOCK_TIMEOUT = 0.3
+#: Seconds until somebody who waits settles by himself. Should the other way be done after all, the fence tells.
+_PATIENCE = 15.0
 
 
 class Alone(Exception):
@@ -56,19 +58,25 @@ class Together:
         self._ensure_thread()
         outcome = _Outcome(core, job, step, result)
         self._waiting.put(outcome)
-        return outcome.settled.result()
+        try:
+            return outcome.settled.result(_PATIENCE)
+        except TimeoutError:
+            raise Alone from None
 
     def _ensure_thread(self) -> None:
         with self._lock:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="settle", daemon=True)
                 self._thread.start()
 
     def _run(self) -> None:
         while True:
-            found = self._next()
-            for scope in {one.job.scope for one in found}:
-                _settle_together(scope, [one for one in found if one.job.scope == scope])
+            try:
+                found = self._next()
+                for scope in {one.job.scope for one in found}:
+                    _settle_together(scope, [one for one in found if one.job.scope == scope])
+            except Exception:  # the thread must outlive a mistake in one outcome; who waits for it goes on alone
+                log.exception("settling_failed")
 
     def _next(self) -> list[_Outcome]:
         """What waits, at least one, with each payment once: a second outcome has to see what the first has changed."""

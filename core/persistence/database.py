@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR
 from sqlalchemy.engine import Connection, Engine, make_url
 
 from core.persistence import pipeline
@@ -170,8 +170,8 @@ class Database:
             try:
                 yield connection
                 _commit(connection)
-            except BaseException:
-                _roll_back(connection)
+            except BaseException as error:
+                _roll_back(connection, error)
                 raise
         finally:
             self._give_back(connection)
@@ -190,9 +190,11 @@ class Database:
             connection.info[pipeline.ONLY_ONE] = True
             try:
                 yield connection
-            except BaseException:
-                _roll_back(connection)
+            except BaseException as error:
+                _roll_back(connection, error)
                 raise
+            if connection.info.get(pipeline.ONLY_ONE):  # nothing was asked, and what was to go with it did not
+                _roll_back(connection, None)
         finally:
             if not connection.invalidated:
                 pipeline.close_pipeline(connection)
@@ -215,6 +217,9 @@ class Database:
                 connection.invalidate()
                 connection.close()
             return self._sending.connect()
+        except sa.exc.InvalidRequestError as error:  # each new connection was dead again: the server is going down
+            self._free.release()
+            raise sa.exc.OperationalError(None, None, error) from error
         except BaseException:
             self._free.release()
             raise
@@ -225,6 +230,9 @@ class Database:
             return
         try:
             if connection.invalidated or connection.closed:
+                connection.close()
+            elif not _is_clean(connection):
+                connection.invalidate()
                 connection.close()
             else:
                 if connection.in_transaction():
@@ -238,26 +246,40 @@ class Database:
             self._idle.pop().close()
 
 
+def _is_clean(connection: Connection) -> bool:
+    """Outside a transaction, with nothing that waits: the driver knows without asking."""
+    driver: Any = connection.connection.driver_connection
+    return driver.get_transaction_status() == TRANSACTION_STATUS_IDLE and not pipeline.is_open(connection)
+
+
 def _commit(connection: Connection) -> None:
     waiting = pipeline.close_pipeline(connection)
-    if waiting != [_BEGIN]:
-        pipeline.send(connection, ";\n".join((*waiting, "COMMIT")))
+    if waiting != [_BEGIN] and pipeline.last_word(connection, ";\n".join((*waiting, "COMMIT"))) != "COMMIT":
+        # An error was swallowed in the block: Postgres answers COMMIT with ROLLBACK then, and calls that success.
+        raise sa.exc.InvalidRequestError("a statement of the transaction had failed; nothing of it is kept")
 
 
-def _roll_back(connection: Connection) -> None:
+def _roll_back(connection: Connection, error: BaseException | None) -> None:
     """Drop what waits, and end what Postgres has begun; a connection that cannot say so is not used again.
 
-    What the failed message was to prepare may be prepared or not, so all of it goes.
+    What a failed message was to prepare, or one that was never sent, may be prepared or not, so all of it goes.
     """
     if connection.invalidated:  # nothing of it is left, not even what waited
         return
-    pipeline.close_pipeline(connection)
+    dropped = pipeline.close_pipeline(connection)
+    words = []
     try:
         driver: Any = connection.connection.driver_connection
-        if driver.get_transaction_status() != TRANSACTION_STATUS_IDLE:
-            driver.cursor().execute("ROLLBACK; DEALLOCATE ALL")
-        else:
-            driver.cursor().execute("DEALLOCATE ALL")
-        pipeline.forget_prepared(connection)
-    except Exception as error:  # noqa: BLE001 - whatever broke it, the pool must not hand it out again
-        connection.invalidate(error)
+        status = driver.get_transaction_status()
+        if status != TRANSACTION_STATUS_IDLE:
+            words.append("ROLLBACK")
+        failed = isinstance(error, sa.exc.SQLAlchemyError) or status == TRANSACTION_STATUS_INERROR
+        if failed or pipeline.prepares(dropped):
+            words.append("DEALLOCATE ALL")
+            pipeline.forget_prepared(connection)
+        if words:
+            driver.cursor().execute("; ".join(words))
+    except BaseException as problem:
+        connection.invalidate(problem)
+        if not isinstance(problem, Exception):
+            raise

@@ -22,6 +22,7 @@ Found = dict[str, Any]
 
 _WAITING = "waiting"
 _KNOWN = "known"
+_PREPARE = "PREPARE "
 _PREPARED = "prepared"
 #: Far more than there are; a mistake that makes every statement a new one must not fill the server's memory.
 _MOST_PREPARED = 300
@@ -46,6 +47,16 @@ def close_pipeline(connection: Connection) -> list[str]:
     """What still waits, in order; nothing does afterwards, and nothing is known any more."""
     connection.info.pop(_KNOWN, None)
     return cast(list[str], connection.info.pop(_WAITING, []))
+
+
+def is_open(connection: Connection) -> bool:
+    """Is a transaction or a glance of ours still going on?"""
+    return _WAITING in connection.info or ONLY_ONE in connection.info
+
+
+def prepares(statements: Sequence[str]) -> bool:
+    """Would one of these have prepared something?"""
+    return any(text.startswith(_PREPARE) for text in statements)
 
 
 def known(connection: Connection) -> dict[str, Any]:
@@ -97,17 +108,18 @@ def _prepared(connection: Connection, sql: str, values: Values) -> str:
     if sql not in prepared:
         if len(prepared) >= _MOST_PREPARED or connection.info.get(_WAITING) is None:
             return render(connection, sql, values)
-        prepared[sql] = f"tg_{len(prepared)}"
-        prepare = f"PREPARE {prepared[sql]} AS {body};\n"
+        prepare = f"{_PREPARE}tg_{len(prepared)} AS {body};\n"
+    # Before the name is noted: a value that cannot be written must not leave a name that nothing stands behind.
     arguments = render(connection, _places(len(names)), [values[name] for name in names])
-    return f"{prepare}EXECUTE {prepared[sql]}{arguments}"
+    name = prepared.setdefault(sql, f"tg_{len(prepared)}")
+    return f"{prepare}EXECUTE {name}{arguments}"
 
 
 @lru_cache(maxsize=1024)
 def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
     """`%(name)s` as `$1`, as PREPARE wants it, and the names in the order of their numbers."""
     names = tuple(dict.fromkeys(_PLACE.findall(sql)))
-    return _PLACE.sub(lambda place: f"${names.index(place[1]) + 1}", sql), names
+    return _PLACE.sub(lambda place: f"${names.index(place[1]) + 1}", sql).replace("%%", "%"), names
 
 
 @lru_cache(maxsize=64)
@@ -121,6 +133,14 @@ def send(connection: Connection, text: str) -> int:
     count: int = cursor.rowcount
     cursor.close()
     return count
+
+
+def last_word(connection: Connection, text: str) -> str:
+    """Send what waits and a rendered statement now; returns what Postgres calls the end of it."""
+    cursor = _send(connection, text)
+    status: str = cursor.statusmessage
+    cursor.close()
+    return status
 
 
 def _send(connection: Connection, text: str) -> Any:
@@ -234,6 +254,8 @@ def _take_along(
     text = ";\n".join(waiting)
     waiting.clear()
     if executemany:
+        if ONLY_ONE in connection.info:
+            raise RuntimeError("a glance is one statement; its scope would not hold for several")
         cursor.execute(text)
         return statement, parameters
     if parameters or not context.no_parameters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
@@ -116,6 +117,75 @@ def test_a_glance_is_one_statement_and_keeps_to_its_scope(owner: Database) -> No
     with owner.glance() as connection:
         found = pipeline.fetch(connection, "SELECT current_setting('tollgate.merchant_id', true) AS merchant")
         assert found[0]["merchant"] in ("", None)
+
+
+def test_a_glance_that_asks_nothing_leaves_nothing_behind(owner: Database) -> None:
+    scope = Scope(new_id(), "test")
+    with owner.glance(scope):
+        pass
+    with owner.glance(scope) as connection:
+        found = pipeline.fetch(connection, "SELECT current_setting('tollgate.merchant_id') AS merchant")
+    assert found == [{"merchant": str(scope.merchant_id)}]
+
+
+def test_a_value_that_cannot_be_written_leaves_no_name_behind(owner: Database) -> None:
+    with owner.unscoped() as connection:
+        with pytest.raises(ValueError, match="NUL"):
+            pipeline.later(connection, INSERT, {"id": new_id(), "note": "a\0b"})
+        pipeline.later(connection, INSERT, {"id": new_id(), "note": "kept"})
+    assert notes(owner) == ["kept"]
+
+
+def test_an_error_that_was_swallowed_is_told_at_the_commit(owner: Database) -> None:
+    def work() -> None:
+        with owner.unscoped() as connection:
+            add(connection, "lost")
+            with suppress(sa.exc.DataError):
+                pipeline.fetch(connection, "SELECT 1 / %(by)s AS one", {"by": 0})
+
+    with pytest.raises(sa.exc.InvalidRequestError, match="nothing of it is kept"):
+        work()
+    assert notes(owner) == []
+
+
+def test_a_refusal_of_ours_keeps_what_is_prepared(owner: Database) -> None:
+    count = "SELECT count(*) AS n FROM pg_prepared_statements"
+
+    def refuse() -> None:
+        with owner.unscoped() as connection:
+            pipeline.fetch(connection, "SELECT %(one)s::int AS one", {"one": 1})
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        refuse()
+    with owner.glance() as connection:
+        assert pipeline.fetch(connection, count) == [{"n": 1}]
+
+
+def test_what_cannot_even_roll_back_is_not_used_again(owner: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        with owner.unscoped() as connection:
+            add(connection, "lost")
+            pipeline.fetch(connection, "SELECT 1 AS one")
+            raise LookupError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("core.persistence.database._roll_back", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    assert notes(owner) == []
+
+
+def test_a_percent_sign_of_a_statement_stays_one(owner: Database) -> None:
+    with owner.unscoped() as connection:
+        add(connection, "abc")
+        found = pipeline.fetch(
+            connection, "SELECT 7 %% %(by)s AS rest, note LIKE 'a%%' AS alike FROM travellers", {"by": 4}
+        )
+    assert found == [{"rest": 3, "alike": True}]
 
 
 def test_time_stands_still_within_a_transaction(owner: Database) -> None:

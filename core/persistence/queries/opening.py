@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,9 +28,15 @@ def values(scope: Scope) -> dict[str, Any]:
     return {"merchant": scope.merchant_id, "mode": scope.mode}
 
 
-def keep(connection: Connection, row: Mapping[str, Any]) -> None:
-    """Let the rest of the transaction find what was read."""
-    pipeline.known(connection).update({name: row[name] for name in _NAMES})
+def keep(connection: Connection, row: Mapping[str, Any], *changed_at: datetime) -> None:
+    """Let the rest of the transaction find what was read.
+
+    The time is that of the statement's arrival, before it waited for any lock: whoever held the locked rows, which
+    were `changed_at`, may have changed them since. What follows that is not before it.
+    """
+    known = pipeline.known(connection)
+    latest = max(row["now"], *changed_at, known.get("now", row["now"]))
+    known.update({name: row[name] for name in _NAMES}, now=latest)
 
 
 def known_accounts(connection: Connection) -> list[tuple[UUID, str, str, str]] | None:

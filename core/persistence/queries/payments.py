@@ -47,19 +47,20 @@ def lock_to_start(connection: Connection, scope: Scope, held: Mapping[UUID, int]
     values = {**opening.values(scope), "jobs": list(held), "fences": list(held.values())}
     found = {}
     for row in pipeline.fetch(connection, _START, values):
-        opening.keep(connection, row)
+        opening.keep(connection, row, row["updated_at"])
         found[row.pop("held_by")] = row
     return found
 
 
+# Counted, so that every payment is locked before the first transaction is: all roads lock in this order.
 _SETTLE = (
     "WITH h AS MATERIALIZED (SELECT * FROM unnest(CAST(%(payments)s AS uuid[]), CAST(%(transactions)s AS uuid[]), "
     "CAST(%(jobs)s AS uuid[]), CAST(%(fences)s AS bigint[])) AS h(payment, transaction, job, fence)), "
     "p AS MATERIALIZED (SELECT * FROM payments WHERE id = ANY(CAST(%(payments)s AS uuid[])) ORDER BY id FOR UPDATE), "
     "t AS MATERIALIZED (SELECT * FROM transactions WHERE id = ANY(CAST(%(transactions)s AS uuid[])) "
-    "AND EXISTS (SELECT FROM p) ORDER BY id FOR UPDATE), "
+    "AND (SELECT count(*) FROM p) > 0 ORDER BY id FOR UPDATE), "
     "j AS MATERIALIZED (SELECT id, fence FROM jobs WHERE id = ANY(CAST(%(jobs)s AS uuid[])) AND status = 'running' "
-    "AND lease_until > (SELECT app_now()) AND EXISTS (SELECT FROM t) ORDER BY id FOR UPDATE) "
+    "AND lease_until > (SELECT app_now()) AND (SELECT count(*) FROM t) > 0 ORDER BY id FOR UPDATE) "
     f"SELECT {opening.COLUMNS}, h.job, j.id IS NOT NULL AS held, "
     f"{pipeline.columns_of(payments, 'p')}, {pipeline.columns_of(transactions, 't')} "
     "FROM h JOIN p ON p.id = h.payment JOIN t ON t.id = h.transaction "
@@ -88,12 +89,10 @@ def lock_to_settle(
     found = {}
     for row in rows:
         known = dict(zip(_WITH_BOTH, row[:first], strict=True))
-        opening.keep(connection, known)
-        found[known["job"]] = Locked(
-            dict(zip(payments.columns.keys(), row[first:second], strict=True)),
-            dict(zip(transactions.columns.keys(), row[second:], strict=True)),
-            bool(known["held"]),
-        )
+        payment = dict(zip(payments.columns.keys(), row[first:second], strict=True))
+        transaction = dict(zip(transactions.columns.keys(), row[second:], strict=True))
+        opening.keep(connection, known, payment["updated_at"], transaction["updated_at"])
+        found[known["job"]] = Locked(payment, transaction, bool(known["held"]))
     return found
 
 
@@ -134,11 +133,6 @@ def lock_refund(connection: Connection, refund_id: UUID) -> RowMapping:
 def lock_transaction(connection: Connection, transaction_id: UUID) -> RowMapping:
     query = sa.select(transactions).where(transactions.c.id == transaction_id).with_for_update()
     return connection.execute(query).mappings().one()
-
-
-def find_transaction(connection: Connection, transaction_id: UUID) -> RowMapping | None:
-    query = sa.select(transactions).where(transactions.c.id == transaction_id)
-    return connection.execute(query).mappings().one_or_none()
 
 
 def transactions_of(connection: Connection, payment_id: UUID) -> Sequence[RowMapping]:
