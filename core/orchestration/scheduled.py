@@ -10,13 +10,12 @@ from sqlalchemy.engine import Connection
 from core.orchestration import jobs
 from core.orchestration.context import Core
 from core.persistence.database import Scope, set_scope
+from core.persistence.partitions import MONTHS_AHEAD
 
 #: Rows a tick takes on; the next tick takes the rest, so that no tick holds locks for long.
 BATCH = 500
 #: Seconds a due job may wait before the sweep calls its hint lost.
 HINT_LOST_AFTER = 2.0
-#: Months of partitions kept ready ahead of time.
-PARTITIONS_AHEAD = 6
 
 _OPEN_PAYMENTS = sa.text(
     "UPDATE payments SET next_sync_at = app_now() + interval '1 hour' WHERE id IN ("
@@ -82,7 +81,7 @@ def deliver_events(core: Core) -> int:
 def ensure_partitions(core: Core) -> int:
     """Months of partitions ahead of time; returns how many were made."""
     with core.database.unscoped() as connection:
-        made: int = connection.execute(sa.text("SELECT ensure_partitions(:n)"), {"n": PARTITIONS_AHEAD}).scalar_one()
+        made: int = connection.execute(sa.text("SELECT ensure_partitions(:n)"), {"n": MONTHS_AHEAD}).scalar_one()
         return made
 
 
