@@ -62,6 +62,22 @@ def external(environ: Mapping[str, str], kept: Secrets) -> Databases | None:
     return Databases(_text(owner), _text(api), _text(worker))
 
 
+def refuse_derived(environ: Mapping[str, str]) -> None:
+    """A release of its own names all three logins: the password of a derived one would stay in its data directory.
+
+    DATABASE_URL alone is the owner's, as under `tollgate up`, which finds the derived passwords in that directory.
+
+    Raises:
+        Refused: some are named and some are missing.
+    """
+    missing = [name for name in NAMES if not environ.get(name)]
+    if missing and any(environ.get(name) for name in NAMES[1:]):
+        raise Refused(
+            f"{' and '.join(missing)}: not set. A release names three logins: MIGRATION_DATABASE_URL (the owner), "
+            "DATABASE_URL (the api's) and WORKER_DATABASE_URL (the workers'); logins that are missing are made"
+        )
+
+
 def _suffix(kept: Secrets) -> str:
     """Tells the logins of several installations in one server apart; random, so that none is met again."""
     if kept.get("role_suffix") is None:

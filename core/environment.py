@@ -34,7 +34,7 @@ def variables(model: type[BaseModel]) -> dict[str, str]:
 def read(model: type[Model], environ: Mapping[str, str]) -> Model:
     """An empty value counts as none. Raises WrongSettings naming every missing, wrong or unknown setting."""
     known = variables(model)
-    wrong = list(_unknown(environ, known))
+    wrong = list(unknown(environ, known))
     set_ones = {name.upper(): value for name, value in environ.items() if value}
     try:
         found = model.model_validate({key: set_ones[name] for name, key in known.items() if name in set_ones})
@@ -45,7 +45,8 @@ def read(model: type[Model], environ: Mapping[str, str]) -> Model:
     return found
 
 
-def _unknown(environ: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
+def unknown(environ: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
+    """A line for each name with our prefix that is not among `names` and that nothing reads."""
     # Compared without the prefix, which would make everything look alike.
     known = {name.removeprefix(PREFIX): name for name in (*names, *ELSEWHERE)}
     for name in sorted(environ):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
+from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from cli import target
+from cli import databases, target
 from cli.commands import options
 from cli.errors import Refused
+from cli.lock import running
+from core.environment import unknown, variables
 from core.persistence.migrate import MigrationRefused, newest_revision
 from core.persistence.migrate import migrate as migrate_database
+from core.settings import Settings
+from core.startup.servers import reason
 
 
 @click.command()
@@ -19,14 +25,21 @@ from core.persistence.migrate import migrate as migrate_database
 def migrate(data_dir: Path) -> None:
     """Bring roles and schema up to date; safe at any time and from several hosts at once.
 
-    Uses MIGRATION_DATABASE_URL (the owner) and DATABASE_URL (the api's login), or the installation that runs in
-    the data directory.
+    Uses MIGRATION_DATABASE_URL (the owner), DATABASE_URL (the api's login) and WORKER_DATABASE_URL (the workers'),
+    or the installation that runs in the data directory.
     """
+    if wrong := list(unknown(os.environ, variables(Settings))):
+        raise Refused("these settings of the environment are wrong:\n  " + "\n  ".join(wrong))
+    # Beside `tollgate up` the derived logins are those it runs with.
+    if running(data_dir) is None:
+        databases.refuse_derived(os.environ)
     found = target.find(data_dir).databases
     try:
         migrate_database(found.owner, found.api, found.worker)
     except MigrationRefused as error:
         raise Refused(str(error)) from None
     except SQLAlchemyError as error:
-        raise Refused(f"the database does not serve: {str(getattr(error, 'orig', error)).strip()}") from None
+        raise Refused(f"the database does not serve: {reason(error)}") from None
+    except CommandError as error:
+        raise Refused(f"the schema cannot be brought up to date: {error}") from None
     click.echo(f"The database is at revision {newest_revision()}.")

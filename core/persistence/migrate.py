@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg2
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -13,6 +14,8 @@ from psycopg2 import sql
 from sqlalchemy.engine import Connection, make_url
 
 from core.persistence.database import create_engine
+from core.persistence.partitions import MONTHS_AHEAD
+from core.persistence.revisions import read_revision, revisions, schema_fault
 
 #: Groups hold the rights, logins are members: a login can be rotated without touching a grant.
 API_RIGHTS = "tollgate_api_rights"
@@ -36,6 +39,14 @@ def _execute(connection: Connection, statement: sql.Composable) -> None:
     cursor = connection.connection.cursor()
     try:
         cursor.execute(statement)
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise MigrationRefused(
+            f"the database refused: {error.diag.message_primary}; MIGRATION_DATABASE_URL must name the owner, "
+            "a user with CREATEROLE who may change this database"
+        ) from None
+    except psycopg2.Error as error:
+        # The first sentence alone: what follows may quote the statement, and that holds a password.
+        raise MigrationRefused(f"the database refused: {error.diag.message_primary or type(error).__name__}") from None
     finally:
         cursor.close()
 
@@ -70,23 +81,31 @@ def _prepare_roles(connection: Connection, api_url: str, worker_url: str) -> Non
     _ensure_login(connection, worker_url, WORKER_RIGHTS)
 
 
+def _refuse_newer(connection: Connection) -> None:
+    found = read_revision(connection)
+    if found is not None and found not in revisions():
+        raise MigrationRefused(str(schema_fault(found)))
+
+
 def migrate(migration_url: str, api_url: str, worker_url: str, revision: str = "head") -> None:
     """Create the two running roles, their logins (named in the urls, with their passwords) and bring the
     schema to `revision`. Safe to run at any time and from several hosts at once.
 
-    Raises MigrationRefused when a url cannot serve, SQLAlchemy's errors when Postgres cannot be reached.
+    Raises MigrationRefused when a url cannot serve or the schema is newer than this code, SQLAlchemy's errors when
+    Postgres cannot be reached.
     """
     engine = create_engine(migration_url, pool_size=1, application="tollgate-migrate")
     try:
         with engine.begin() as connection:
             connection.execute(sa.text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'"))
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            _refuse_newer(connection)
             _prepare_roles(connection, api_url, worker_url)
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
             if revision == "head":
-                connection.execute(sa.text("SELECT ensure_partitions(6)"))
+                connection.execute(sa.text("SELECT ensure_partitions(:n)"), {"n": MONTHS_AHEAD})
     finally:
         engine.dispose()
 

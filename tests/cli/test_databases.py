@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from cli.databases import BadAddress, Databases, external
+from cli.databases import NAMES, BadAddress, Databases, external, refuse_derived
+from cli.errors import Refused
 from cli.secrets_file import Secrets
 
 OWNER = "postgresql://owner:own%40er@db.example:5433/shop?sslmode=verify-full"
@@ -62,6 +63,20 @@ def test_login_of_the_api_is_taken_as_it_is_named(tmp_path: Path) -> None:
     assert users(found) == ["owner", "gate", "gate_worker"]
     named = derive(tmp_path, DATABASE_URL=API, MIGRATION_DATABASE_URL=OWNER, WORKER_DATABASE_URL=WORKER)
     assert users(named) == ["owner", "gate", "carrier"]
+
+
+@pytest.mark.parametrize("missing", NAMES)
+def test_a_release_names_all_three(missing: str) -> None:
+    given = {"DATABASE_URL": API, "MIGRATION_DATABASE_URL": OWNER, "WORKER_DATABASE_URL": WORKER}
+    refuse_derived(given)
+    with pytest.raises(Refused, match=f"^{missing}: not set") as raised:
+        refuse_derived({**given, missing: ""})
+    assert "secret" not in str(raised.value)
+
+
+def test_the_owner_alone_or_nobody_may_be_named_beside_up() -> None:
+    refuse_derived({"DATABASE_URL": OWNER})
+    refuse_derived({})
 
 
 def test_driver_is_written_out(tmp_path: Path) -> None:
