@@ -53,10 +53,12 @@ class Found:
 
 
 def search(estimate: float, holds: Callable[[float], bool], steps: int, span: float = 0.25) -> Found:
-    """The highest rate that holds, near `estimate`, in at most `steps` tries: widened until it is between a
+    """The highest rate that holds, near `estimate`, in `steps` tries, and up to as many more until one holds: widened until it is between a
     rate that holds and one that does not, then halved."""
     low, high, rate = 0.0, inf, estimate
-    for _ in range(steps):
+    for number in range(2 * steps):
+        if number >= steps and low:
+            break
         if holds(rate):
             low = rate
         else:

@@ -31,7 +31,7 @@ Prepare = Callable[[Core, Sequence[Job]], Sequence[Callable[[], None]]]
 #: claim of one.
 SETTLE = 0.02
 #: With more than so many jobs under way a lane is looked at half as often: the claims are larger then.
-BUSY = 20
+BUSY = 40
 #: What arises here is gathered this long, in seconds; it costs no message.
 OWN_WINDOW = 0.003
 #: While it drains, how often it looks whether it is to hurry, in seconds.
