@@ -53,8 +53,8 @@ class Found:
 
 
 def search(estimate: float, holds: Callable[[float], bool], steps: int, span: float = 0.25) -> Found:
-    """The highest rate that holds, near `estimate`, in `steps` tries, and up to as many more until one holds: widened until it is between a
-    rate that holds and one that does not, then halved."""
+    """The highest rate that holds, near `estimate`: widened until it is between a rate that holds and one that does
+    not, then halved. In `steps` tries; where none has held by then, in up to as many more until one does."""
     low, high, rate = 0.0, inf, estimate
     for number in range(2 * steps):
         if number >= steps and low:

@@ -44,10 +44,13 @@ def test_the_search_ends_between_what_holds_and_what_does_not(capacity: float, e
     assert found.held > 0.9 * capacity
 
 
-def test_the_search_keeps_to_its_steps_and_finds_nothing_where_nothing_holds() -> None:
+def test_the_search_ends_where_nothing_holds_and_stops_at_the_first_that_does_after_its_steps() -> None:
+    late: list[float] = []
+    assert search(100.0, lambda rate: late.append(rate) is None and len(late) == 5, 3).held == late[-1]
+    assert len(late) == 5
     tried: list[float] = []
     found = search(100.0, lambda rate: bool(tried.append(rate)), 3)
-    assert len(tried) == 3
+    assert len(tried) == 6
     assert (found.held, found.failed) == (0.0, tried[-1])
 
 
