@@ -14,7 +14,6 @@ from sqlalchemy.pool import NullPool
 
 from core.domain.identifiers import parse_id
 from core.orchestration import execute, jobs
-from core.orchestration.context import Core
 from core.orchestration.together import Together
 from core.persistence.database import driver_url
 from tests.orchestration import by_hand
@@ -113,21 +112,15 @@ def test_a_job_whose_lease_was_lost_is_neither_announced_nor_sent(world: World) 
 class Gathered(Together):
     """Settles nothing until it is let go."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun = threading.Event()
-        self.waiting = 0
+    def let_go(self) -> None:
+        super()._ensure_thread()
 
-    def settle(self, core: Core, job: Any, step: Any, result: Any) -> Any:
-        self.waiting += 1
-        assert self.begun.wait(30)
-        return super().settle(core, job, step, result)
+    def _ensure_thread(self) -> None:
+        """Not yet."""
 
-    def _next(self) -> list[Any]:
-        found = super()._next()
-        while len(found) < self.waiting:
-            found += super()._next()
-        return found
+    @property
+    def waiting(self) -> int:
+        return self._waiting.qsize()
 
 
 @pytest.fixture
@@ -141,14 +134,14 @@ def gathered(world: World) -> Iterator[tuple[Gathered, list[dict[str, Any]], lis
         thread.start()
     wait_until(lambda: together.waiting == len(made), "the outcomes")
     yield together, made, threads
-    together.begun.set()
+    together.let_go()
     for thread in threads:
         thread.join(30)
 
 
 def test_outcomes_that_come_in_at_the_same_time_are_settled_in_one_commit(world: World, gathered: Any) -> None:
     together, made, threads = gathered
-    together.begun.set()
+    together.let_go()
     for thread in threads:
         thread.join(30)
     assert_charged_once(world, made)
@@ -161,7 +154,7 @@ def test_outcomes_that_come_in_at_the_same_time_are_settled_in_one_commit(world:
 def test_where_one_cannot_be_settled_each_is_settled_alone(world: World, gathered: Any) -> None:
     together, made, threads = gathered
     with locked(world, made[2]["id"]):
-        together.begun.set()
+        together.let_go()
         others = [one for one in made if one is not made[2]]
         wait_until(
             lambda: all(world.payment(one["id"])["status"] == "succeeded" for one in others), "the others to be settled"
@@ -179,7 +172,7 @@ def test_a_lost_lease_among_them_writes_nothing_and_costs_the_others_nothing(wor
     with world.owner.begin() as connection:
         lost = "UPDATE jobs SET fence = fence + 1 WHERE kind = 'create_payment' AND payment_id = %s"
         connection.exec_driver_sql(lost, (str(parse_id("payment", made[0]["id"])),))
-    together.begun.set()
+    together.let_go()
     for thread in threads:
         thread.join(30)
     assert_charged_once(world, made[1:])
