@@ -203,6 +203,18 @@ def columns_of(table: sa.Table, alias: str) -> str:
     return ", ".join(f"{alias}.{name}" for name in table.columns.keys())  # noqa: SIM118 - not a dict
 
 
+def split(row: Sequence[Any], *tables: sa.Table) -> list[Found]:
+    """One row per table, from values that stand in the order of `columns_of` for each table in turn.
+
+    Raises ValueError when there are more or fewer values than columns.
+    """
+    names = [(number, name) for number, table in enumerate(tables) for name in table.columns.keys()]  # noqa: SIM118
+    found: list[Found] = [{} for _ in tables]
+    for (number, name), value in zip(names, row, strict=True):
+        found[number][name] = value
+    return found
+
+
 def json_text(value: Any) -> str | None:
     """JSON as the drivers take it; None stays NULL."""
     return None if value is None else json.dumps(value, separators=(",", ":"))

@@ -81,11 +81,10 @@ def find_wanted(connection: Connection, scope: Scope, job_id: UUID, created_at: 
     """`created_at` is the event's and leads to the one partition that can hold it."""
     values = {"merchant": scope.merchant_id, "mode": scope.mode, "job": job_id, "created_at": created_at}
     _, rows = pipeline.fetch_tuples(connection, _PARCEL, values)
-    row, first, second = rows[0], 2, 2 + len(webhook_endpoints.columns)
-    keep_present(connection, row[0])
-    endpoint = dict(zip(webhook_endpoints.columns.keys(), row[first:second], strict=True))
-    event = dict(zip(events.columns.keys(), row[second:], strict=True))
-    return Wanted(max(1, row[1]), endpoint if endpoint["id"] else None, event if event["id"] else None)
+    now, attempt, *both = rows[0]
+    keep_present(connection, now)
+    endpoint, event = pipeline.split(both, webhook_endpoints, events)
+    return Wanted(max(1, attempt), endpoint if endpoint["id"] else None, event if event["id"] else None)
 
 
 def insert_delivery(connection: Connection, scope: Scope, values: Mapping[str, Any]) -> None:

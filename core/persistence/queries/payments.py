@@ -85,12 +85,11 @@ def lock_to_settle(
     names = ("payments", "transactions", "jobs", "fences")
     values = {name: list(column) for name, column in zip(names, zip(*wanted, strict=True), strict=True)}
     _, rows = pipeline.fetch_tuples(connection, _SETTLE, {**opening.values(scope), **values})
-    first, second = len(_WITH_BOTH), len(_WITH_BOTH) + len(payments.columns)
+    first = len(_WITH_BOTH)
     found = {}
     for row in rows:
         known = dict(zip(_WITH_BOTH, row[:first], strict=True))
-        payment = dict(zip(payments.columns.keys(), row[first:second], strict=True))
-        transaction = dict(zip(transactions.columns.keys(), row[second:], strict=True))
+        payment, transaction = pipeline.split(row[first:], payments, transactions)
         opening.keep(connection, known, payment["updated_at"], transaction["updated_at"])
         found[known["job"]] = Locked(payment, transaction, bool(known["held"]))
     return found
@@ -114,11 +113,8 @@ def lock_marked(
     _, found = pipeline.fetch_tuples(connection, _MARKED, values)
     if not found:
         return None
-    first = len(payments.columns)
-    return (
-        dict(zip(payments.columns.keys(), found[0][:first], strict=True)),
-        dict(zip(transactions.columns.keys(), found[0][first:], strict=True)),
-    )
+    payment, transaction = pipeline.split(found[0], payments, transactions)
+    return payment, transaction
 
 
 def find_payment(connection: Connection, payment_id: UUID) -> RowMapping:
