@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 
 class DeclineCategory(StrEnum):
@@ -20,12 +20,16 @@ class DeclineCategory(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """A refusal by bank or provider in our words; `provider_code` keeps theirs."""
+    """A refusal by bank or provider in our words; `provider_code` keeps theirs.
+
+    `known` is False where their word stands in no table of ours; such words are counted.
+    """
 
     code: str
     category: DeclineCategory
     message: str
     provider_code: str | None = None
+    known: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -49,6 +53,25 @@ class NotExecutedReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptMethod:
+    """A card, or another instrument, that the provider keeps for later payments. `token` charges it."""
+
+    token: str = field(repr=False)
+    kind: str  # "card", "bank", …
+    provider_customer: str | None = None
+    #: Equal for one and the same card at this provider account, whatever token it is kept under.
+    fingerprint: str | None = field(default=None, repr=False)
+    #: Where the provider ties the instrument to an address: later charges have to name the same one.
+    email: str | None = field(default=None, repr=False)
+    brand: str | None = None
+    last4: str | None = field(default=None, repr=False)
+    exp_month: int | None = None
+    exp_year: int | None = None
+    bank: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What the provider said about the object, in our words. All sums in minor units of `currency`."""
 
@@ -63,6 +86,8 @@ class Facts:
     created_at: datetime | None = None
     extra: Mapping[str, str] = field(default_factory=dict)  # ids worth keeping, never secrets
     raw: Mapping[str, Any] | None = None  # the provider's body, stored sealed
+    #: The instrument that was paid with, where it can be charged again; people's data.
+    method: KeptMethod | None = field(default=None, repr=False)
 
 
 #: In `Facts.extra`: the object a declined charge left behind at the provider, still payable until it is ended.
@@ -155,6 +180,30 @@ class NotFound:
 
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
+
+@dataclass(frozen=True, slots=True)
+class DisputeFacts:
+    """A customer's complaint as the provider tells it now. `amount` in minor units of `currency`."""
+
+    provider_id: str
+    status: Literal["needs_response", "under_review", "won", "lost", "closed"]
+    amount: int
+    currency: str
+    #: The charge it is about, by every id the provider names it with.
+    charge_ids: tuple[str, ...]
+    reason: str | None = None
+    evidence_due_by: datetime | None = None
+    #: May the payment still be refunded in spite of it (an inquiry)?
+    refundable: bool = False
+    #: Is the amount held back or gone while it stands so? False for an inquiry and for what was won.
+    withheld: bool = True
+    evidence_sent: bool = False
+    created_at: datetime | None = None
+    raw: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+#: What a question or an operation about a dispute comes to.
+DisputeAnswer = DisputeFacts | NotFound | NotExecuted | Unknown
 
 Outcome = Succeeded | Pending | ActionRequired | Declined | Canceled | NotExecuted | Unknown
 LookUp = Outcome | NotFound

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from core.domain.identifiers import new_id
 from core.domain.outcomes import CANCEL_AFTER_DECLINE, Canceled, Facts
 from core.domain.statuses import FINAL_PAYMENT, OPEN_TRANSACTION
-from core.orchestration import jobs, provider_manager, requests, router, status_manager
+from core.orchestration import jobs, permits, provider_manager, requests, router, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.orchestration.steps import Ask, Send, Step
@@ -152,7 +152,7 @@ def cancel(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     if _closing_under_way(sent):
         return _wait(connection, job, "another capture or cancellation")
     account = provider_manager.open_account(core, connection, job.scope, begun["provider_account_id"])
-    if not account.provider.capabilities.void or begun["provider_id"] is None:
+    if not permits.may_end(account.provider.capabilities, payment) or begun["provider_id"] is None:
         return _refused(connection, job, f"{begun['provider']} cannot end this payment")
     transaction_id, number = new_id(), _count(sent, "void") + 1
     request = requests.void_request(payment, begun, transaction_id, number)

@@ -56,10 +56,15 @@ def cancel(connection: Connection, payment: Row) -> None:
     _refuse_second_closing(connection, payment)
     sent = rows.transactions_of(connection, payment["id"])
     _refuse_unknown(sent)
-    if payment["status"] != "processing" and not _capabilities(payment).void:
+    if payment["status"] != "processing" and not may_end(_capabilities(payment), payment):
         raise CapabilityUnsupported(
             f"{payment['provider']} cannot end a payment its customer has begun; it closes by itself at expires_at"
         )
+
+
+def may_end(capabilities: Capabilities, payment: Row) -> bool:
+    """Can the provider let go of a hold, or of a payment its customer has not finished?"""
+    return capabilities.void if payment["status"] == "authorized" else capabilities.close_unfinished
 
 
 def refund(connection: Connection, payment: Row, amount: int | None) -> int:

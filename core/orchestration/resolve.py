@@ -176,7 +176,7 @@ def _close(core: Core, connection: Connection, job: Job, answers: list[LookUp]) 
     account = provider_manager.open_account(core, connection, job.scope, begun["provider_account_id"])
     if jobs.closing(connection, payment["id"]) is not None:
         pass  # somebody is ending it already
-    elif account.provider.capabilities.void and begun["provider_id"] is not None:
+    elif account.provider.capabilities.close_unfinished and begun["provider_id"] is not None:
         jobs.enqueue(connection, job.scope, "cancel_payment", payment_id=payment["id"], arguments={"actor": "clock"})
     else:
         cause = Cause("clock", "worker", None, job.reference)

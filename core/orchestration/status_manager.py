@@ -37,7 +37,12 @@ _TABLES = {"payment": payments, "transaction": transactions, "refund": refunds}
 #: Columns of a new row that nobody names.
 _EMPTY = {subject: dict.fromkeys(table.columns.keys()) for subject, table in _TABLES.items()}
 _SUMS = "amount_authorized amount_captured amount_received amount_refunded amount_disputed refund_reserved sync_count"
-_NEW_PAYMENT: Mapping[str, int] = {**dict.fromkeys(_SUMS.split(), 0), "event_sequence": 1}
+_NEW_PAYMENT: Mapping[str, Any] = {
+    **dict.fromkeys(_SUMS.split(), 0),
+    "event_sequence": 1,
+    "save_method": False,
+    "off_session": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Applied:
 
 def create_payment(connection: Connection, scope: Scope, values: Mapping[str, Any], cause: Cause) -> Row:
     """Store a payment with its first status, and the event that tells of it."""
-    row = _create(connection, scope, "payment", {**values, **_NEW_PAYMENT}, "processing", cause, values["id"])
+    row = _create(connection, scope, "payment", {**_NEW_PAYMENT, **values}, "processing", cause, values["id"])
     _tell(connection, scope, "payment.processing", row["id"], {"payment": representations.event_payment(row)})
     return row
 

@@ -1,12 +1,14 @@
 """The tables as SQLAlchemy Core sees them; the migrations own the schema, a test compares the two."""
 
-from core.persistence.tables.accounts import api_keys, customers, data_keys, merchants, provider_accounts
+from core.persistence.tables.accounts import (
+    api_keys, customers, data_keys, merchants, payment_methods, provider_accounts, provider_customers,
+)  # fmt: skip
 from core.persistence.tables.audit import audit_log, findings
 from core.persistence.tables.base import metadata
 from core.persistence.tables.inbox import bodies, inbox_events
 from core.persistence.tables.jobs import idempotency_keys, jobs
 from core.persistence.tables.outbox import deliveries, events, webhook_endpoints
-from core.persistence.tables.payments import disputes, payments, refunds, transactions
+from core.persistence.tables.payments import disputes, payments, refunds, transactions, unknown_words
 
 __all__ = [
     "api_keys",
@@ -23,9 +25,12 @@ __all__ = [
     "jobs",
     "merchants",
     "metadata",
+    "payment_methods",
     "payments",
     "provider_accounts",
+    "provider_customers",
     "refunds",
     "transactions",
+    "unknown_words",
     "webhook_endpoints",
 ]

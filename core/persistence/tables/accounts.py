@@ -1,8 +1,9 @@
-"""Who may call, whose money it is, and which provider accounts carry it."""
+"""Who may call, who pays and with what, and which provider accounts carry it."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import UUID
 
 from core.persistence.tables.base import (
     TEXTS, created, identifier, json, link, metadata, sealed, small, tenant, text, when,
@@ -68,4 +69,39 @@ customers = sa.Table(
     small("index_key_version"),
     created(),
     when("erased_at"),
+    text("reference"),
+    json("metadata", False),
+    created("updated_at"),
+)
+
+provider_customers = sa.Table(
+    "provider_customers",
+    metadata,
+    sa.Column("customer_id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("provider_account_id", UUID(as_uuid=True), primary_key=True),
+    *tenant(),
+    text("provider_key", False),
+    text("provider_id"),
+    when("first_sent_at", False),
+    created(),
+    created("updated_at"),
+)
+
+payment_methods = sa.Table(
+    "payment_methods",
+    metadata,
+    identifier(),
+    *tenant(),
+    link("customer_id", False),
+    link("payment_id"),
+    text("provider", False),
+    link("provider_account_id", False),
+    text("kind", False),
+    text("status", False),
+    sealed("sealed"),
+    sealed("token_index", False),
+    sealed("fingerprint_index"),
+    created(),
+    created("updated_at"),
+    when("forgotten_at"),
 )

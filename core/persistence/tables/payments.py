@@ -44,6 +44,9 @@ payments = sa.Table(
     small("sync_count"),
     created(),
     created("updated_at"),
+    link("payment_method_id"),
+    flag("save_method"),
+    flag("off_session"),
 )
 
 refunds = sa.Table(
@@ -115,4 +118,21 @@ disputes = sa.Table(
     when("evidence_due_by"),
     created(),
     created("updated_at"),
+    text("provider", False),
+    flag("refundable"),
+    flag("withheld"),
+    sealed("evidence_sealed"),
+    when("evidence_sent_at"),
+)
+
+#: Words of providers that no table of ours knows. They belong to no merchant.
+unknown_words = sa.Table(
+    "unknown_words",
+    metadata,
+    text("provider", False, primary_key=True),
+    text("kind", False, primary_key=True),
+    text("word", False, primary_key=True),
+    number("count"),
+    created("first_seen_at"),
+    created("last_seen_at"),
 )

@@ -40,7 +40,8 @@ class PaystackProvider:
         currencies=CURRENCIES,
         manual_capture_methods=frozenset(),
         partial_capture=False,
-        void=False,  # a page cannot be closed: it is left to be abandoned, and watched
+        void=False,
+        close_unfinished=False,  # a page cannot be closed: it is left to be abandoned, and watched
         refund=True,
         partial_refund=True,
         multiple_refunds=True,

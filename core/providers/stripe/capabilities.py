@@ -11,6 +11,7 @@ CAPABILITIES = Capabilities(
     manual_capture_methods=frozenset({"token", "redirect"}),
     partial_capture=True,
     void=True,
+    close_unfinished=True,
     refund=True,
     partial_refund=True,
     multiple_refunds=True,
