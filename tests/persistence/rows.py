@@ -14,6 +14,10 @@ from core.persistence import tables
 from core.persistence.database import Scope
 
 
+#: An older revision knows fewer columns, and fewer tables.
+_COLUMNS = sa.text("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'")
+
+
 def make_merchant(connection: Connection) -> UUID:
     merchant_id = new_id()
     connection.execute(tables.merchants.insert().values(id=merchant_id, name="Shop"))
@@ -21,14 +25,18 @@ def make_merchant(connection: Connection) -> UUID:
 
 
 def fill(connection: Connection, scope: Scope, partitioned: bool = True) -> dict[str, UUID | str]:
-    """{table: id of its new row}. Every table that has merchant and mode gets one."""
+    """{table: id of its new row}. Every table of the database's revision that has merchant and mode gets one."""
     made: dict[str, UUID | str] = {}
+    present = {tuple(row) for row in connection.execute(_COLUMNS)}
 
     def add(table: sa.Table, **values: Any) -> UUID:
         row_id = new_id()
         named = {"id": row_id} if "id" in table.c and "id" not in values else {}
         owned = {"merchant_id": scope.merchant_id, "mode": scope.mode}
-        connection.execute(table.insert().values(**{**named, **owned, **values}))
+        given = {**named, **owned, **values}
+        known = {name: value for name, value in given.items() if (table.name, name) in present}
+        if known:
+            connection.execute(table.insert().values(**known))
         made[table.name] = values.get("id", row_id)
         return row_id
 
@@ -47,6 +55,10 @@ def fill(connection: Connection, scope: Scope, partitioned: bool = True) -> dict
         settings={},
     )
     customer = add(tables.customers, sealed=b"s", email_index=b"i", index_key_version=1)
+    at_account = {"customer_id": customer, "provider_account_id": account}
+    add(tables.provider_customers, provider_key=secrets.token_hex(8), first_sent_at=sa.func.app_now(), **at_account)
+    saved = {"provider": "stripe", "kind": "card", "status": "active", "token_index": b"i", "sealed": b"s"}
+    add(tables.payment_methods, **saved, **at_account)
     payment = add(tables.payments, customer_id=customer, **payment_values(account))
     at_provider = {"payment_id": payment, "currency": "USD", "amount": 700}
     refund = add(tables.refunds, status="succeeded", origin="api", **at_provider)
@@ -56,6 +68,7 @@ def fill(connection: Connection, scope: Scope, partitioned: bool = True) -> dict
         transaction_id=charge,
         provider_account_id=account,
         provider_id=secrets.token_hex(8),
+        provider="stripe",
         status="won",
         **at_provider,
     )

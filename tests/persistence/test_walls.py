@@ -19,7 +19,7 @@ Written = dict[Scope, dict[str, UUID | str]]
 #: Every table with merchant and mode.
 WALLED = (
     "data_keys api_keys provider_accounts customers payments refunds transactions disputes jobs idempotency_keys "
-    "inbox_events webhook_endpoints findings bodies events deliveries audit_log"
+    "inbox_events webhook_endpoints findings bodies events deliveries audit_log payment_methods provider_customers"
 ).split()
 #: What each running role may do, whole: S(elect) I(nsert) U(pdate); nothing else, and DELETE never.
 RIGHTS = {
@@ -28,10 +28,10 @@ RIGHTS = {
     "app_clock": ("S", "S"),
     "audit_log": ("SI", "SI"),
     "bodies": ("SI", "SI"),
-    "customers": ("SI", "SI"),
+    "customers": ("SIU", "SIU"),
     "data_keys": ("SI", "SI"),
     "deliveries": ("S", "SI"),
-    "disputes": ("S", "SIU"),
+    "disputes": ("SU", "SIU"),
     "events": ("SI", "SI"),
     "findings": ("SIU", "SIU"),
     "forged_webhooks": ("", ""),
@@ -39,10 +39,13 @@ RIGHTS = {
     "inbox_events": ("SIU", "SIU"),
     "jobs": ("SIU", "SIU"),
     "merchants": ("S", "S"),
+    "payment_methods": ("SIU", "SIU"),
     "payments": ("SIU", "SIU"),
     "provider_accounts": ("S", "SU"),
+    "provider_customers": ("SIU", "SIU"),
     "refunds": ("SIU", "SIU"),
     "transactions": ("SIU", "SIU"),
+    "unknown_words": ("S", "SIU"),
     "webhook_endpoints": ("SIU", "SIU"),
 }
 _PRIVILEGES = {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}

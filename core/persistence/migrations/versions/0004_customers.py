@@ -59,9 +59,11 @@ ALTER TABLE payments ADD COLUMN payment_method_id uuid, ADD COLUMN save_method b
     ADD COLUMN off_session boolean NOT NULL DEFAULT false;
 CREATE INDEX payments_method ON payments (payment_method_id) WHERE payment_method_id IS NOT NULL;
 
-ALTER TABLE disputes ADD COLUMN provider text NOT NULL, ADD COLUMN refundable boolean NOT NULL DEFAULT false,
+ALTER TABLE disputes ADD COLUMN provider text, ADD COLUMN refundable boolean NOT NULL DEFAULT false,
     ADD COLUMN withheld boolean NOT NULL DEFAULT true, ADD COLUMN evidence_sealed bytea,
     ADD COLUMN evidence_sent_at timestamptz;
+UPDATE disputes d SET provider = t.provider FROM transactions t WHERE t.id = d.transaction_id;
+ALTER TABLE disputes ALTER COLUMN provider SET NOT NULL;
 CREATE INDEX disputes_payment ON disputes (payment_id);
 CREATE INDEX disputes_list ON disputes (merchant_id, mode, created_at DESC, id DESC);
 
