@@ -83,6 +83,10 @@ class Ledger:
             "UPDATE records SET body = ? WHERE kind = ? AND id = ? AND account = ?", (dumps(body), kind, id, account)
         )
 
+    def move(self, account: str, kind: str, id: str, parent: str | None) -> None:
+        """Files an object under another parent, as when it gets an owner."""
+        self.run("UPDATE records SET parent = ? WHERE kind = ? AND id = ? AND account = ?", (parent, kind, id, account))
+
     def get(self, account: str, kind: str, id: str) -> Json | None:
         found = self.run(
             "SELECT body FROM records WHERE kind = ? AND id = ? AND account = ?", (kind, id, account)

@@ -7,7 +7,7 @@ from html import escape
 from ..http import Raw, Reply, Route
 from ..ledger import Json
 from ..provider import Page
-from ..stripe import cards, checkout_sessions, confirmation, money
+from ..stripe import cards, checkout_sessions, confirmation, money, payment_method_object, payment_methods
 from ..stripe.errors import StripeError
 from ..world import Desk, World
 from . import layout
@@ -21,6 +21,10 @@ _TRY = (
     ("4000000000000069", "has expired"),
     ("4000000000000259", "pays, then is disputed"),
     ("4000000000005126", "pays, a refund fails later"),
+)
+_TRY_BANK = (
+    ("000123456789", "bank account: pays later"),
+    ("000222222227", "bank account: fails later"),
 )
 DECLINED_CARD = "4000000000000002"
 
@@ -41,7 +45,7 @@ def show_checkout(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
     desk, session = found
     intent = desk.get("payment_intent", session["payment_intent"]) if session["payment_intent"] else None
     last = intent["last_payment_error"] if intent else None
-    return _closed(session) or _checkout(session, "4242 4242 4242 4242", last["message"] if last else None)
+    return _closed(session) or _checkout(desk, session, "4242 4242 4242 4242", last["message"] if last else None)
 
 
 def _closed(session: Json) -> Reply | None:
@@ -52,15 +56,40 @@ def _closed(session: Json) -> Reply | None:
     return None
 
 
-def _checkout(session: Json, card: str, said: str | None) -> Reply:
+def _checkout(desk: Desk, session: Json, card: str, said: str | None) -> Reply:
     amount = money.shown(session["amount_total"], session["currency"])
     items = ", ".join(item["name"] for item in session["_items"])
     body = (
         f'<p class="small">{escape(items)}</p><h1>{escape(amount)} {escape(session["currency"].upper())}</h1>'
-        + layout.card_form(_BUTTONS, card, said)
-        + layout.test_cards(_TRY)
+        + _form(desk, session, card, said)
+        + layout.test_cards(_TRY + (_TRY_BANK if "us_bank_account" in session["payment_method_types"] else ()))
     )
     return layout.page(f"Pay {amount}", body)
+
+
+def _form(desk: Desk, session: Json, card: str, said: str | None) -> str:
+    """The card field, before it the customer's saved cards, and after it the offer to keep a new one."""
+    saved = checkout_sessions.saved_methods(desk, session)
+    choices = [(method["id"], _named(method)) for method in saved]
+    keep = checkout_sessions.may_save(session)
+    return layout.card_form(_BUTTONS, card, said, saved=choices, keep="Save this card for next time" if keep else None)
+
+
+def _named(method: Json) -> str:
+    shown: Json = method[method["type"]]
+    expires = f", expires {shown['exp_month']:02}/{shown['exp_year'] % 100}" if method["type"] == "card" else ""
+    return f"{shown.get('brand', 'bank account').capitalize()} ending in {shown['last4']}{expires}"
+
+
+def _chosen(desk: Desk, session: Json, fields: dict[str, str], card: str) -> Json:
+    """The saved card that was picked, or a new method of what was typed."""
+    picked = fields.get("payment_method")
+    if picked and fields.get("action") != "decline":
+        return payment_methods.usable(desk, picked, session["customer"])
+    typed = cards.typed(card)
+    if typed.type not in session["payment_method_types"]:
+        raise StripeError(400, "This shop does not take this way of paying here.")
+    return payment_method_object.new(desk, typed)
 
 
 def submit_checkout(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
@@ -79,9 +108,10 @@ def submit_checkout(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
         return layout.message("Not paid", "Nothing was charged. You can close this page.")
     card = DECLINED_CARD if action == "decline" else fields.get("card", "")
     try:
-        intent = checkout_sessions.pay(desk, session, cards.typed(card))
+        method = _chosen(desk, session, fields, card)
+        intent = checkout_sessions.pay(desk, session, method, keep=fields.get("save") == "yes")
     except StripeError as error:
-        return _checkout(session, card, str(error))
+        return _checkout(desk, session, card, str(error))
     if intent["status"] == "requires_action":
         return layout.redirect(desk.url(f"/authenticate/{intent['client_secret']}"))
     return layout.redirect(checkout_sessions.success_url(session))

@@ -15,7 +15,10 @@ from .events import DEFAULT_VERSION
 
 def from_posted(wanted: Json) -> Account:
     """An account out of POST /_sandbox/accounts; raises ValueError."""
-    known = {"secret_key", "publishable_key", "webhook_url", "webhook_secret", "webhook_events", "api_version"}
+    known = {
+        "secret_key", "publishable_key", "webhook_url", "webhook_secret", "webhook_events", "api_version",
+        "payouts_fail",
+    }  # fmt: skip
     unknown = set(wanted) - known
     if unknown:
         raise ValueError(f"unknown field {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}")
@@ -27,7 +30,10 @@ def from_posted(wanted: Json) -> Account:
         webhook_secret=wanted.get("webhook_secret") or "whsec_" + ids.derived("whsec" + key, 32),
         webhook_events=checked_events(wanted.get("webhook_events")),
         publishable_key=wanted.get("publishable_key") or "pk_test_" + ids.derived("pk" + key, 24),
-        options={"api_version": wanted.get("api_version") or DEFAULT_VERSION},
+        options={
+            "api_version": wanted.get("api_version") or DEFAULT_VERSION,
+            "payouts_fail": checked_flag(wanted.get("payouts_fail")),
+        },
     )
 
 
@@ -35,6 +41,12 @@ def checked_key(key: Any) -> str:
     if not isinstance(key, str) or not key.startswith(("sk_test_", "rk_test_", "sk_live_")) or len(key) > 255:
         raise ValueError("secret_key must be a string that begins with sk_test_")
     return key
+
+
+def checked_flag(value: Any) -> bool:
+    if value not in (None, True, False):
+        raise ValueError("payouts_fail must be true or false")
+    return bool(value)
 
 
 def checked_url(url: Any) -> str | None:
@@ -81,7 +93,14 @@ def retrieve(call: Call) -> Json:
         "email": "sandbox@example.com",
         "metadata": {},
         "payouts_enabled": True,
-        "settings": {"dashboard": {"display_name": "Sandbox shop", "timezone": "Etc/UTC"}},
+        "settings": {
+            "dashboard": {"display_name": "Sandbox shop", "timezone": "Etc/UTC"},
+            "payouts": {
+                "debit_negative_balances": True,
+                "schedule": {"delay_days": 2, "interval": "daily"},
+                "statement_descriptor": None,
+            },
+        },
         "type": "standard",
     }
 

@@ -9,65 +9,21 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 
-from ..http import Call, Handler, Raw, Reply, Route, Router, json_reply
+from ..http import Call, Raw, Reply, Router, json_reply
 from ..ledger import Json
 from ..pages.stripe import PAGES
 from ..provider import Page
 from ..rate_limits import RateLimits
 from ..timers import Action
 from ..world import Account, Desk, World
-from . import (
-    account,
-    balance,
-    charges,
-    checkout_sessions,
-    disputes,
-    events,
-    oracle,
-    params,
-    payment_intents,
-    payment_methods,
-    refunds,
-)
+from . import account, oracle, params
 from .errors import StripeError
 from .idempotency import Idempotency
 from .objects import public
+from .routes import ACTIONS, ROUTES
 
 # What an account that names no version gets: one from before `payment_method_types` was removed.
 ACCOUNT_VERSION = "2026-03-25.dahlia"
-
-ROUTES: tuple[Route[Handler], ...] = (
-    Route("POST", "/v1/payment_intents", "payment_intents.create", payment_intents.create),
-    Route("GET", "/v1/payment_intents", "payment_intents.list", payment_intents.list_intents),
-    Route("GET", "/v1/payment_intents/{}", "payment_intents.retrieve", payment_intents.retrieve),
-    Route("POST", "/v1/payment_intents/{}", "payment_intents.update", payment_intents.update),
-    Route("POST", "/v1/payment_intents/{}/confirm", "payment_intents.confirm", payment_intents.confirm),
-    Route("POST", "/v1/payment_intents/{}/capture", "payment_intents.capture", payment_intents.capture),
-    Route("POST", "/v1/payment_intents/{}/cancel", "payment_intents.cancel", payment_intents.cancel),
-    Route("POST", "/v1/checkout/sessions", "checkout_sessions.create", checkout_sessions.create),
-    Route("GET", "/v1/checkout/sessions", "checkout_sessions.list", checkout_sessions.list_sessions),
-    Route("GET", "/v1/checkout/sessions/{}", "checkout_sessions.retrieve", checkout_sessions.retrieve),
-    Route("POST", "/v1/checkout/sessions/{}/expire", "checkout_sessions.expire", checkout_sessions.expire),
-    Route(
-        "GET", "/v1/checkout/sessions/{}/line_items", "checkout_sessions.line_items", checkout_sessions.list_line_items
-    ),
-    Route("POST", "/v1/refunds", "refunds.create", refunds.create),
-    Route("GET", "/v1/refunds", "refunds.list", refunds.list_refunds),
-    Route("GET", "/v1/refunds/{}", "refunds.retrieve", refunds.retrieve),
-    Route("POST", "/v1/refunds/{}", "refunds.update", refunds.update),
-    Route("POST", "/v1/refunds/{}/cancel", "refunds.cancel", refunds.cancel),
-    Route("GET", "/v1/charges", "charges.list", charges.list_charges),
-    Route("GET", "/v1/charges/{}", "charges.retrieve", charges.retrieve),
-    Route("GET", "/v1/disputes", "disputes.list", disputes.list_disputes),
-    Route("GET", "/v1/disputes/{}", "disputes.retrieve", disputes.retrieve),
-    Route("GET", "/v1/events", "events.list", events.list_events),
-    Route("GET", "/v1/events/{}", "events.retrieve", events.retrieve),
-    Route("GET", "/v1/balance_transactions", "balance_transactions.list", balance.list_transactions),
-    Route("GET", "/v1/balance_transactions/{}", "balance_transactions.retrieve", balance.retrieve),
-    Route("GET", "/v1/payment_methods/{}", "payment_methods.retrieve", payment_methods.retrieve),
-    Route("GET", "/v1/account", "account.retrieve", account.retrieve),
-    Route("GET", "/v1/accounts/{}", "accounts.retrieve", account.retrieve),
-)
 
 NO_KEY = (
     "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth"
@@ -84,14 +40,7 @@ TOO_MANY = StripeError(
 class Stripe:
     name = "stripe"
     pages: Router[Page] = Router(PAGES)
-    actions: Mapping[str, Action] = {
-        "settle_charge": charges.settle,
-        "expire_authorization": payment_intents.expire_authorization,
-        "expire_session": checkout_sessions.expire_if_open,
-        "settle_refund": refunds.settle,
-        "fail_refund": refunds.fail,
-        "open_dispute": disputes.open_dispute,
-    }
+    actions: Mapping[str, Action] = ACTIONS
     # "Three times over a few hours" in test mode (docs.stripe.com/webhooks); the exact pauses are not published.
     retry_after: Sequence[float] = (5 * 60, 60 * 60, 3 * 60 * 60)
     webhook_timeout = 20.0
@@ -139,9 +88,13 @@ class Stripe:
         request_id = call.desk.request_id or ""
         saved = True
         try:
+            call.desk.world.ledger.run("SAVEPOINT acting")
             reply = json_reply(200, call.route.handler(call))
         except StripeError as error:
             reply, saved = error.reply(request_id), error.saved
+            if not saved:
+                # What was refused for its parameters alone has done nothing, whenever that was noticed.
+                call.desk.world.ledger.run("ROLLBACK TO acting")
         reply = instead or reply
         if saved:
             self._idempotency.save(call, reply)

@@ -6,7 +6,7 @@ from .. import ids
 from ..http import Call
 from ..ledger import Json
 from ..world import Desk
-from . import lists, money, params
+from . import lists, money, params, payouts
 from .errors import missing
 from .objects import expanded
 
@@ -16,18 +16,18 @@ AVAILABLE_AFTER = 2 * 86400
 
 def record(desk: Desk, type: str, amount: int, source: Json) -> str:
     """Books a movement of `amount` minor units (negative when money leaves); answers its id."""
-    fee = money.fee(amount) if type == "charge" else 0
+    fee, said = _fee(type, amount)
     now = desk.now
     bypassed = source.get("_bypass_pending", False)
     details = [
-        {"amount": fee, "application": None, "currency": source["currency"], "description": "Stripe processing fees",
-         "type": "stripe_fee"}
-    ]  # fmt: skip
+        {"amount": fee, "application": None, "currency": source["currency"], "description": said, "type": "stripe_fee"}
+    ]
+    available = now if bypassed else now + AVAILABLE_AFTER
     body: Json = {
         "id": ids.fresh("txn_3"),
         "object": "balance_transaction",
         "amount": amount,
-        "available_on": now if bypassed else now + AVAILABLE_AFTER,
+        "available_on": available,
         "balance_type": "payments",
         "created": now,
         "currency": source["currency"],
@@ -41,11 +41,16 @@ def record(desk: Desk, type: str, amount: int, source: Json) -> str:
         "status": "available" if bypassed else "pending",
         "type": type,
     }
-    return str(desk.add("balance_transaction", body, parent=source["id"])["id"])
+    return str(desk.add("balance_transaction", body, parent=payouts.plan(desk, available))["id"])
 
 
-def _as_of_now(desk: Desk, body: Json) -> Json:
-    return body | {"status": "available" if desk.now >= body["available_on"] else "pending"}
+def _fee(type: str, amount: int) -> tuple[int, str]:
+    """A fee on what comes in; a dispute costs one, which comes back with the money of a dispute that was won."""
+    if type in ("charge", "payment"):
+        return money.fee(amount), "Stripe processing fees"
+    if type == "adjustment":
+        return (money.DISPUTE_FEE if amount < 0 else -money.DISPUTE_FEE), "Dispute fee"
+    return 0, ""
 
 
 def retrieve(call: Call) -> Json:
@@ -53,7 +58,7 @@ def retrieve(call: Call) -> Json:
     body = call.desk.get("balance_transaction", call.args[0])
     if body is None:
         raise missing("balance transaction", call.args[0], "id")
-    return expanded(call.desk, _as_of_now(call.desk, body), given.get("expand"))
+    return expanded(call.desk, body, given.get("expand"))
 
 
 def list_transactions(call: Call) -> Json:
@@ -62,6 +67,7 @@ def list_transactions(call: Call) -> Json:
         {**params.LIST, "type": params.text, "source": params.text, "currency": params.text, "payout": params.text},
     )
     where, values = lists.matching(given, "type", "source", "currency")
-    listed = lists.page(call, "balance_transaction", given, where, values)
-    listed["data"] = [_as_of_now(call.desk, body) for body in listed["data"]]
-    return listed
+    payout = given.get("payout")
+    if payout and call.desk.get("payout", payout) is None:
+        raise missing("payout", payout, "payout")
+    return lists.page(call, "balance_transaction", given, where, values, parents=[payout] if payout else None)

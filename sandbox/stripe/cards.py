@@ -1,15 +1,12 @@
-"""Stripe's test cards and what happens to each (docs.stripe.com/testing), as one table."""
+"""Stripe's test cards and bank accounts, and what happens to each (docs.stripe.com/testing), as one table."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
+from typing import Any
 
-from .. import ids
 from ..ledger import Json
-from ..world import Desk
-from .errors import StripeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,11 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """`authentication`: "always" asks for it every time. `refund`: "pending" or "fails". `dispute`: its reason."""
+    """A test card, or a test bank account (`type`), and what comes of it.
+
+    `authentication`: "always" asks every time, "unless_set_up" is quiet off-session once it was saved for that, and
+    "on_session" is quiet off-session. `refund`: "pending" or "fails". `dispute`: its reason.
+    """
 
     token: str
     number: str
@@ -37,6 +38,11 @@ class Card:
     bypasses_pending: bool = False
     cvc_check: str = "pass"
     postal_check: str | None = None
+    attaches: bool = False  # to a customer, though every charge is declined
+    capture_decline: Decline | None = None
+    fraud_warning: bool = False
+    type: str = "card"
+    settles: bool = True  # a bank account that does not stays `processing` until it is canceled
 
 
 _DECLINED = "Your card was declined."
@@ -68,11 +74,22 @@ LIVE = Decline(
     " test cards, visit: https://stripe.com/docs/testing.",
 )
 
+AUTHENTICATION = Decline(
+    "authentication_required",
+    "authentication_required",
+    "Your card was declined. This transaction requires authentication.",
+    "confirm_card_data",
+    "1A",
+)
+
 CARDS = (
     Card("pm_card_visa", "4242424242424242"),
     Card("pm_card_visa_debit", "4000056655665556"),
     Card("pm_card_mastercard", "5555555555554444", "mastercard"),
+    Card("pm_card_mastercard_debit", "5200828282828210", "mastercard"),
     Card("pm_card_amex", "378282246310005", "amex"),
+    Card("pm_card_discover", "6011111111111117", "discover"),
+    Card("pm_card_jcb", "3566002020360505", "jcb"),
     Card("pm_card_bypassPending", "4000000000000077", bypasses_pending=True),
     Card("pm_card_visa_chargeDeclined", "4000000000000002", decline=GENERIC),
     Card("pm_card_chargeDeclined", "4000000000000002", decline=GENERIC),
@@ -84,23 +101,62 @@ CARDS = (
     Card("pm_card_chargeDeclinedIncorrectCvc", "4000000000000127", decline=CVC, cvc_check="fail"),
     Card("pm_card_chargeDeclinedProcessingError", "4000000000000119", decline=PROCESSING),
     Card("pm_card_visa_chargeDeclinedVelocityLimitExceeded", "4000000000006975", decline=VELOCITY),
-    Card("pm_card_chargeCustomerFail", "4000000000000341", decline=GENERIC),
+    Card("pm_card_chargeCustomerFail", "4000000000000341", decline=GENERIC, attaches=True),
     Card("pm_card_radarBlock", "4100000000000019", decline=RADAR),
     Card("pm_card_authenticationRequired", "4000002760003184", authentication="always"),
-    Card("pm_card_authenticationRequiredOnSetup", "4000002500003155", authentication="always"),
-    Card("pm_card_authenticationRequiredSetupForOffSession", "4000002500003155", authentication="on_session"),
+    Card("pm_card_authenticationRequiredOnSetup", "4000002500003155", authentication="unless_set_up"),
+    Card("pm_card_authenticationRequiredSetupForOffSession", "4000003800000446", authentication="on_session"),
+    Card(
+        "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds",
+        "4000008260003178",
+        authentication="always",
+        decline=FUNDS,
+    ),
     Card("pm_card_threeDSecure2Required", "4000000000003220", authentication="always"),
+    Card("pm_card_threeDSecureRequired", "4000000000003063", authentication="always"),
+    Card("pm_card_threeDSecureRequiredChargeDeclined", "4000008400001629", authentication="always", decline=GENERIC),
+    Card("pm_card_threeDSecureOptional", "4000000000003055"),
     Card("pm_card_createDispute", "4000000000000259", dispute="fraudulent"),
     Card("pm_card_createDisputeProductNotReceived", "4000000000002685", dispute="product_not_received"),
     Card("pm_card_createDisputeInquiry", "4000000000001976", dispute="general", inquiry=True),
+    Card("pm_card_createIssuerFraudRecord", "4000000000005423", fraud_warning=True),
     Card("pm_card_pendingRefund", "4000000000007726", refund="pending"),
     Card("pm_card_refundFail", "4000000000005126", refund="fails"),
     Card("pm_card_cvcCheckFail", "4000000000000101", cvc_check="fail"),
     Card("pm_card_avsFail", "4000000000000010", postal_check="fail"),
+    # Stripe has no test card for this; it is the sandbox's own.
+    Card("pm_card_captureDeclined", "4000000000020000", capture_decline=FUNDS),
 )
-BY_TOKEN = {card.token: card for card in CARDS}
+
+
+def _bank(name: str, number: str, code: str | None = None, said: str = "", **rest: Any) -> Card:
+    decline = Decline(code, None, said) if code else None
+    return Card(
+        f"pm_usBankAccount_{name}",
+        number,
+        decline=decline,
+        type="us_bank_account",
+        refund="pending",
+        attaches=True,
+        **rest,
+    )
+
+
+# Money that comes, or fails, later (docs.stripe.com/payments/ach-direct-debit, "Test account numbers").
+BANK_ACCOUNTS = (
+    _bank("success", "000123456789"),
+    _bank("accountClosed", "000111111113", "account_closed", "The customer's bank account has been closed."),
+    _bank("noAccount", "000111111116", "no_account", "The customer's bank account could not be located."),
+    _bank("insufficientFunds", "000222222227", "insufficient_funds", "The customer's account has insufficient funds."),
+    _bank("debitNotAuthorized", "000333333335", "debit_not_authorized", "The customer has not authorized this debit."),
+    _bank("invalidCurrency", "000444444440", "invalid_currency", "The account does not take this currency."),
+    _bank("dispute", "000555555559", dispute="debit_not_authorized"),
+    _bank("processing", "000000000009", settles=False),
+)
+BY_TOKEN = {card.token: card for card in (*CARDS, *BANK_ACCOUNTS)}
 # Two tokens may share a number; the first one says how the number behaves.
-BY_NUMBER = {card.number: card for card in reversed(CARDS)}
+BY_NUMBER = {card.number: card for card in reversed((*CARDS, *BANK_ACCOUNTS))}
+ROUTING_NUMBER = "110000000"
 
 
 def typed(number: str) -> Card:
@@ -120,72 +176,13 @@ def _luhn(digits: str) -> bool:
 
 
 def of(payment_method: Json) -> Card:
-    """The behaviour behind a stored payment method."""
+    """The behaviour behind a stored payment method, however long ago it was saved."""
     kept = BY_TOKEN.get(payment_method["_card"])
     return kept or Card(
         "typed", payment_method["card"]["last4"], decline=NUMBER if payment_method.get("_bad") else LIVE
     )
 
 
-def new_payment_method(desk: Desk, card: Card) -> Json:
-    """A fresh `pm_…` for one use of a card."""
-    body: Json = {
-        "id": ids.fresh("pm_1"),
-        "object": "payment_method",
-        "allow_redisplay": "unspecified",
-        "billing_details": _billing(),
-        "card": {
-            "brand": card.brand,
-            "checks": _checks(card),
-            "country": "US",
-            "display_brand": card.brand,
-            "exp_month": 12,
-            "exp_year": 2034,
-            "fingerprint": _fingerprint(card.number),
-            "funding": "debit" if card.token.endswith("debit") else "credit",
-            "generated_from": None,
-            "last4": card.number[-4:],
-            "networks": {"available": [card.brand], "preferred": None},
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": {"supported": True},
-            "wallet": None,
-        },
-        "created": desk.now,
-        "customer": None,
-        "customer_account": None,
-        "livemode": False,
-        "metadata": {},
-        "type": "card",
-        "_card": card.token,
-        "_bad": card.decline is NUMBER,
-        "_used": False,
-    }
-    return desk.add("payment_method", body)
-
-
-def find_payment_method(desk: Desk, id: str) -> Json:
-    """A test token becomes a fresh payment method; any other id must be one of this account's."""
-    card = BY_TOKEN.get(id)
-    if card:
-        return new_payment_method(desk, card)
-    found = desk.get("payment_method", id)
-    if found is None:
-        raise StripeError(400, f"No such PaymentMethod: '{id}'", code="resource_missing", param="payment_method")
-    return found
-
-
-def _billing() -> Json:
-    address = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
-    return {"address": address, "email": None, "name": None, "phone": None, "tax_id": None}
-
-
-def _checks(card: Card) -> Json:
-    return {
-        "address_line1_check": None,
-        "address_postal_code_check": card.postal_check,
-        "cvc_check": card.cvc_check,
-    }
-
-
-def _fingerprint(number: str) -> str:
-    return hashlib.sha256(number.encode()).hexdigest()[:16]
+def behind(charge: Json) -> Card:
+    """The behaviour of the card or bank account that a charge was made with."""
+    return BY_TOKEN.get(charge["_card"], CARDS[0])

@@ -16,25 +16,29 @@ HOLD = 7 * 86400
 HOLD_MERCHANT_INITIATED_VISA = 4 * 86400 + 18 * 3600
 
 
-def attempt(desk: Desk, intent: Json, method: Json, *, authenticated: bool = False) -> Json:
-    """Makes the charge of a confirmation: captured, held under manual capture, or failed by the card."""
+def attempt(
+    desk: Desk, intent: Json, method: Json, *, authenticated: bool = False, refusal: Decline | None = None
+) -> Json:
+    """Makes the charge of a confirmation: captured, held under manual capture, on its way, or refused."""
     card = cards.of(method)
     charge = _new(desk, intent, method, card, authenticated)
-    if card.decline:
-        _decline(charge, card.decline)
+    if card.type != "card":
+        charge |= {"status": "pending", "paid": False}
+    elif refusal or card.decline:
+        _decline(charge, refusal or card.decline or cards.GENERIC)
     elif intent["capture_method"] == "manual":
         _hold(desk, charge, intent, card)
     else:
         charge["captured"] = True
         charge["amount_captured"] = intent["amount"]
         _book(desk, charge, intent)
-        _arrange_dispute(desk, charge, card)
+        _arrange(desk, charge, card)
     return desk.add("charge", charge, parent=intent["id"])
 
 
 def _new(desk: Desk, intent: Json, method: Json, card: Card, authenticated: bool) -> Json:
     return {
-        "id": ids.fresh("ch_3"),
+        "id": ids.fresh("ch_3" if card.type == "card" else "py_3"),
         "object": "charge",
         "amount": intent["amount"],
         "amount_captured": 0,
@@ -62,7 +66,7 @@ def _new(desk: Desk, intent: Json, method: Json, card: Card, authenticated: bool
         "paid": True,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": {"card": _card_details(intent, method, authenticated), "type": "card"},
+        "payment_method_details": {card.type: _details(intent, method, authenticated), "type": card.type},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
         "receipt_url": None,
@@ -79,6 +83,14 @@ def _new(desk: Desk, intent: Json, method: Json, card: Card, authenticated: bool
         "_idempotency_key": desk.idempotency_key or intent.get("_idempotency_key"),
         "_bypass_pending": card.bypasses_pending,
     }
+
+
+def _details(intent: Json, method: Json, authenticated: bool) -> Json:
+    if method["type"] == "card":
+        return _card_details(intent, method, authenticated)
+    account: Json = method[method["type"]]
+    shown = ("account_holder_type", "account_type", "bank_name", "fingerprint", "last4", "routing_number")
+    return {"mandate": None, "payment_reference": None, **{name: account[name] for name in shown}}
 
 
 def _card_details(intent: Json, method: Json, authenticated: bool) -> Json:
@@ -150,7 +162,7 @@ def _decline(charge: Json, decline: Decline) -> None:
 
 
 def _hold(desk: Desk, charge: Json, intent: Json, card: Card) -> None:
-    merchant_initiated = intent.get("_off_session") and card.brand == "visa"
+    merchant_initiated = intent["_off_session"] and card.brand == "visa"
     window = HOLD_MERCHANT_INITIATED_VISA if merchant_initiated else HOLD
     charge["payment_method_details"]["card"]["capture_before"] = desk.now + window
     desk.later("expire_authorization", intent["id"], window)
@@ -164,9 +176,12 @@ def _book(desk: Desk, charge: Json, intent: Json) -> None:
         charge["balance_transaction"] = balance.record(desk, "charge", charge["amount_captured"], charge)
 
 
-def _arrange_dispute(desk: Desk, charge: Json, card: Card) -> None:
+def _arrange(desk: Desk, charge: Json, card: Card) -> None:
+    """What the cardholder and the bank will say about it later."""
     if card.dispute:
         desk.later("open_dispute", charge["id"])
+    if card.fraud_warning:
+        desk.later("warn_of_fraud", charge["id"])
 
 
 def settle(desk: Desk, charge_id: str) -> None:
@@ -188,7 +203,45 @@ def capture(desk: Desk, charge: Json, amount: int) -> None:
     if rest:
         record_release(desk, charge, rest)
     events.emit(desk, "charge.captured", charge)
-    _arrange_dispute(desk, charge, cards.BY_TOKEN.get(charge["_card"], cards.CARDS[0]))
+    _arrange(desk, charge, cards.behind(charge))
+
+
+def fail(desk: Desk, charge: Json, decline: Decline) -> None:
+    """Money that was held or on its way does not come; the caller tells it."""
+    _decline(charge, decline)
+    charge["captured"] = False
+    desk.save("charge", charge)
+
+
+def stop(desk: Desk, charge: Json) -> None:
+    """A debit on its way is called back."""
+    fail(desk, charge, Decline("canceled", None, "The payment was canceled before it settled."))
+    events.emit(desk, "charge.failed", charge)
+
+
+def arrive(desk: Desk, charge: Json) -> None:
+    """A debit on its way brings its money."""
+    charge |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": charge["amount"]}
+    charge["balance_transaction"] = balance.record(desk, "payment", charge["amount"], charge)
+    desk.save("charge", charge)
+    events.emit(desk, "charge.succeeded", charge)
+    _arrange(desk, charge, cards.behind(charge))
+
+
+def warn_of_fraud(desk: Desk, charge_id: str) -> None:
+    """The card's bank tells what it suspects; no money moves."""
+    charge = desk.held("charge", charge_id)
+    warning: Json = {
+        "id": ids.fresh("issfr_1"),
+        "object": "radar.early_fraud_warning",
+        "actionable": not charge["refunded"] and not charge["disputed"],
+        "charge": charge["id"],
+        "created": desk.now,
+        "fraud_type": "unauthorized_use_of_card",
+        "livemode": False,
+        "payment_intent": charge["payment_intent"],
+    }
+    events.emit(desk, "radar.early_fraud_warning.created", warning)
 
 
 def release(desk: Desk, charge: Json, event: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..ledger import Json
 from ..world import Desk
-from . import money, params
+from . import customer_object, money, params
 from .errors import StripeError
 
 # docs.stripe.com/api/checkout/sessions/create: from 30 minutes to 24 hours after creation.
@@ -50,11 +50,11 @@ _INTENT_DATA: params.Spec = {
 }
 _WITHOUT_EFFECT = (
     "adaptive_pricing after_expiration allow_promotion_codes allowed_payment_method_types automatic_tax"
-    " billing_address_collection branding_settings consent_collection custom_fields custom_text customer_creation"
+    " billing_address_collection branding_settings consent_collection custom_fields custom_text"
     " customer_update discounts excluded_payment_method_types integration_identifier invoice_creation locale"
     " managed_payments name_collection optional_items origin_context payment_method_collection"
     " payment_method_configuration payment_method_data payment_method_options permissions phone_number_collection"
-    " redirect_on_completion saved_payment_method_options shipping_address_collection shipping_options submit_type"
+    " redirect_on_completion shipping_address_collection shipping_options submit_type"
     " tax_id_collection wallet_options"
 ).split()
 
@@ -69,6 +69,7 @@ CREATE: params.Spec = {
     **dict.fromkeys(_WITHOUT_EFFECT, params.anything),
     "cancel_url": params.url,
     "client_reference_id": params.text,
+    "customer_creation": params.choice("always", "if_required"),
     "currency": params.text,
     "customer": params.text,
     "customer_account": params.text,
@@ -80,11 +81,17 @@ CREATE: params.Spec = {
     "mode": params.choice("payment", "setup", "subscription"),
     "payment_intent_data": params.mapping(_INTENT_DATA),
     "return_url": params.url,
+    "saved_payment_method_options": params.mapping(
+        {
+            "allow_redisplay_filters": params.texts, "payment_method_remove": params.anything,
+            "payment_method_save": params.choice("enabled", "disabled"),
+        }
+    ),
     "setup_intent_data": params.anything,
     "subscription_data": params.anything,
     "success_url": params.url,
     "ui_mode": params.text,
-}
+}  # fmt: skip
 
 
 LIST: params.Spec = {
@@ -104,9 +111,11 @@ def check(desk: Desk, given: Json) -> None:
     if given.get("ui_mode") not in (None, "hosted", "hosted_page"):
         raise StripeError(400, "This sandbox has hosted Checkout pages only.", param="ui_mode")
     params.need(given, "line_items", "success_url")
-    for name in ("customer", "customer_account"):
-        if given.get(name):
-            raise StripeError(400, f"No such customer: '{given[name]}'", code="resource_missing", param=name)
+    if given.get("customer"):
+        customer_object.named(desk, given["customer"])
+    if given.get("customer") and (given.get("customer_email") or given.get("customer_creation")):
+        other = "customer_email" if given.get("customer_email") else "customer_creation"
+        raise StripeError(400, f"You may only specify one of these parameters: customer, {other}.", param="customer")
     wanted = given.get("expires_at")
     if wanted is not None and not desk.now + SHORTEST - 5 <= wanted <= desk.now + LONGEST + 5:
         far = "at least 30 minutes" if wanted < desk.now + SHORTEST else "less than 24 hours"

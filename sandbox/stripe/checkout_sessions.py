@@ -9,9 +9,9 @@ from ..http import Call
 from ..ledger import Json
 from ..world import Desk
 from . import (
-    cards,
     checkout_params,
     confirmation,
+    customer_object,
     events,
     intent_object,
     intent_params,
@@ -20,23 +20,33 @@ from . import (
     params,
     payment_intents,
 )
-from .cards import Card
 from .errors import StripeError, missing
 from .objects import expanded
 
 SESSION_ID_MARK = "{CHECKOUT_SESSION_ID}"
+# Who typed no address on the page.
+UNNAMED = "customer@example.com"
 
 
 def create(call: Call) -> Json:
     desk = call.desk
     if "payment_method_types" in call.params:
         intent_params.refuse_removed_types(call)
-        call.params.pop("payment_method_types")
+        types = params.texts("payment_method_types", call.params.pop("payment_method_types"))
+    else:
+        types = []
     given = params.read(call.params, checkout_params.CREATE)
     checkout_params.check(desk, given)
     currency, amount, items = checkout_params.priced(given["line_items"])
     money.check_amount(amount, currency)
     session = _new(desk, given, currency, amount, items)
+    data = {**session["_intent_data"], "currency": currency}
+    session["payment_method_types"] = types or intent_object.types(
+        {
+            **data,
+            **{name: given.get(name) for name in ("allowed_payment_method_types", "excluded_payment_method_types")},
+        }
+    )
     desk.add("checkout_session", session)
     desk.later("expire_session", session["id"], session["expires_at"] - desk.now)
     return expanded(desk, session, given.get("expand"))
@@ -65,9 +75,9 @@ def _new(desk: Desk, given: Json, currency: str, amount: int, items: list[Json])
         "currency_conversion": None,
         "custom_fields": [],
         "custom_text": dict.fromkeys(("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")),
-        "customer": None,
+        "customer": given.get("customer"),
         "customer_account": None,
-        "customer_creation": "if_required",
+        "customer_creation": None if given.get("customer") else given.get("customer_creation", "if_required"),
         "customer_details": None,
         "customer_email": given.get("customer_email"),
         "discounts": [],
@@ -89,7 +99,7 @@ def _new(desk: Desk, given: Json, currency: str, amount: int, items: list[Json])
         "permissions": None,
         "phone_number_collection": {"enabled": False},
         "recovered_from": None,
-        "saved_payment_method_options": None,
+        "saved_payment_method_options": _saved_options(given),
         "setup_intent": None,
         "shipping_address_collection": None,
         "shipping_cost": None,
@@ -108,6 +118,14 @@ def _new(desk: Desk, given: Json, currency: str, amount: int, items: list[Json])
     }
 
 
+def _saved_options(given: Json) -> Json | None:
+    if not given.get("customer"):
+        return None
+    names = ("allow_redisplay_filters", "payment_method_remove", "payment_method_save")
+    shown: Json = {"allow_redisplay_filters": ["always"], "payment_method_remove": "disabled"}
+    return dict.fromkeys(names) | shown | (given.get("saved_payment_method_options") or {})
+
+
 def find(desk: Desk, id: str) -> Json:
     session = desk.get("checkout_session", id)
     if session is None:
@@ -122,7 +140,7 @@ def retrieve(call: Call) -> Json:
 
 def list_sessions(call: Call) -> Json:
     given = params.read(call.params, checkout_params.LIST)
-    where, values = lists.matching(given, "payment_intent", "status")
+    where, values = lists.matching(given, "payment_intent", "status", "customer")
     return lists.page(call, "checkout_session", given, where, values)
 
 
@@ -175,17 +193,42 @@ def _end(desk: Desk, session: Json) -> None:
     events.emit(desk, "checkout.session.expired", session)
 
 
-def pay(desk: Desk, session: Json, card: Card) -> Json:
-    """The customer submits a card. Answers the intent: paid, held, or waiting for authentication.
+def pay(desk: Desk, session: Json, method: Json, *, keep: bool = False) -> Json:
+    """The customer submits a card, a bank account or a saved card, and may ask to keep it.
 
-    Raises StripeError when the card says no; the session stays open for another try.
+    Answers the intent: paid, held, on its way, or waiting for authentication. Raises StripeError when the card says
+    no; the session stays open for another try.
     """
     intent = _intent(desk, session)
-    method = cards.new_payment_method(desk, card)
-    method["billing_details"]["email"] = session["customer_email"]
-    confirmation.confirm(desk, intent, {"payment_method": method["id"], "use_stripe_sdk": True})
+    if keep and may_save(session):
+        intent |= {"setup_future_usage": "off_session", "_redisplay": "always"}
+    elif intent["setup_future_usage"]:
+        intent["_redisplay"] = "limited"
+    email = session["customer_email"]
+    if email and not method["customer"]:
+        method["billing_details"]["email"] = email
+        desk.save("payment_method", method)
+    wanted = {"payment_method": method["id"], "use_stripe_sdk": True, "mandate_data": {"customer_acceptance": {}}}
+    confirmation.confirm(desk, intent, wanted)
     complete_if_paid(desk, intent)
     return intent
+
+
+def may_save(session: Json) -> bool:
+    return bool(session["customer"]) and session["saved_payment_method_options"]["payment_method_save"] == "enabled"
+
+
+def saved_methods(desk: Desk, session: Json) -> list[Json]:
+    """The customer's cards that may be shown again: those kept on purpose, unless the session asks for others."""
+    if not session["customer"]:
+        return []
+    return [
+        method
+        for method in desk.children("payment_method", session["customer"])
+        if method["customer"] == session["customer"]
+        and method["type"] in session["payment_method_types"]
+        and method["allow_redisplay"] in session["saved_payment_method_options"]["allow_redisplay_filters"]
+    ]
 
 
 def _intent(desk: Desk, session: Json) -> Json:
@@ -193,6 +236,10 @@ def _intent(desk: Desk, session: Json) -> Json:
     if session["payment_intent"]:
         return payment_intents.find(desk, session["payment_intent"])
     given = {**session["_intent_data"], "amount": session["amount_total"], "currency": session["currency"]}
+    given |= {"customer": session["customer"], "payment_method_types": session["payment_method_types"]}
+    if not session["customer"] and (session["customer_creation"] == "always" or given.get("setup_future_usage")):
+        # Somebody has to own what is kept.
+        given["customer"] = customer_object.new(desk, {"email": session["customer_email"] or UNNAMED})["id"]
     intent = intent_object.new(desk, given, {"allow_redirects": "always", "enabled": True})
     intent |= {
         "_session": session["id"],
@@ -207,17 +254,18 @@ def _intent(desk: Desk, session: Json) -> Json:
 
 
 def complete_if_paid(desk: Desk, intent: Json) -> None:
-    """Closes the session of an intent that got its money (or its hold)."""
-    if intent["status"] not in ("succeeded", "requires_capture"):
+    """Closes the session of an intent that got its money, its hold, or the promise of a bank debit."""
+    if intent["status"] not in ("succeeded", "requires_capture", "processing"):
         return
     session = desk.held("checkout_session", intent["_session"])
-    paid = intent["status"] == "succeeded"
-    email = session["customer_email"] or "customer@example.com"
+    customer = desk.get("customer", intent["customer"]) if intent["customer"] else None
+    email = session["customer_email"] or (customer or {}).get("email") or UNNAMED
     session |= {
         "status": "complete",
         "url": None,
-        # Money that is only held is not paid yet.
-        "payment_status": "paid" if paid else "unpaid",
+        "customer": intent["customer"],
+        # Money that is only held or on its way is not paid yet.
+        "payment_status": "paid" if intent["status"] == "succeeded" else "unpaid",
         "customer_details": {
             "address": None, "business_name": None, "email": email, "individual_name": None, "name": None,
             "phone": None, "tax_exempt": "none", "tax_ids": [],
@@ -225,6 +273,16 @@ def complete_if_paid(desk: Desk, intent: Json) -> None:
     }  # fmt: skip
     desk.save("checkout_session", session)
     events.emit(desk, "checkout.session.completed", session)
+
+
+def settled(desk: Desk, intent: Json) -> None:
+    """What was on its way when the session was completed has come, or has not."""
+    session = desk.held("checkout_session", intent["_session"])
+    came = intent["status"] == "succeeded"
+    if came:
+        session["payment_status"] = "paid"
+        desk.save("checkout_session", session)
+    events.emit(desk, f"checkout.session.async_payment_{'succeeded' if came else 'failed'}", session)
 
 
 def success_url(session: Json) -> str:

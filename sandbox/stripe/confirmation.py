@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..ledger import Json
 from ..world import Desk
-from . import cards, charges, events
+from . import cards, charges, events, payment_methods
+from .cards import Card, Decline
 from .errors import StripeError, card_error, wrong_state
 from .objects import public
 
@@ -19,12 +20,10 @@ NO_METHOD = (
     " PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment"
     " method or ConfirmationToken."
 )
-USED_METHOD = (
-    "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared with a"
-    " connected account without Customer attachment, or was detached from a Customer. It may not be used again. To"
-    " use a PaymentMethod multiple times, you must attach it to a Customer first."
+NEEDS_MANDATE = (
+    "The provided PaymentMethod requires a mandate, but no existing mandate was found. Collect mandate acceptance from"
+    " the customer, then confirm the PaymentIntent again with `mandate_data`."
 )
-NEEDS_AUTHENTICATION = "Your card was declined. This transaction requires authentication."
 AUTHENTICATION_FAILED = (
     "We are unable to authenticate your payment method. Please choose a different payment method and try again."
 )
@@ -43,24 +42,52 @@ def confirm(desk: Desk, intent: Json, given: Json) -> None:
     method_id = given.get("payment_method") or intent["payment_method"]
     if not method_id:
         raise wrong_state(NO_METHOD, public(intent))
-    method = cards.find_payment_method(desk, method_id)
-    if method["_used"]:
-        raise StripeError(400, USED_METHOD, saved=True)
+    method = payment_methods.usable(desk, method_id, intent["customer"])
+    check_type(intent, method, given)
     intent |= {"payment_method": method["id"], "next_action": None, "_off_session": bool(given.get("off_session"))}
     if given.get("return_url"):
         intent["_return_url"] = given["return_url"]
     card = cards.of(method)
     off_session = intent["_off_session"]
-    asks = card.authentication == "always" or (card.authentication == "on_session" and not off_session)
-    if asks and not intent.get("_authenticated"):
-        if off_session or given.get("error_on_requires_action"):
-            _refuse_unauthenticated(desk, intent, method)
-        ask_for_authentication(desk, intent, given)
+    if _asks(card, method, off_session) and not intent.get("_authenticated"):
+        if off_session:
+            charge_intent(desk, intent, method, cards.AUTHENTICATION)
+        if given.get("error_on_requires_action"):
+            _decline(desk, intent, method, cards.AUTHENTICATION, None)
+        ask_for_authentication(desk, intent)
         return
     charge_intent(desk, intent, method)
 
 
-def ask_for_authentication(desk: Desk, intent: Json, given: Json) -> None:
+def check_type(intent: Json, method: Json, given: Json) -> None:
+    """Raises StripeError for a kind of method that this intent does not take, or may not take like this."""
+    type = method["type"]
+    if type not in intent["payment_method_types"]:
+        raise StripeError(
+            400,
+            f"The PaymentMethod provided ({type}) is not allowed for this PaymentIntent. Please attach a PaymentMethod"
+            f" of one of the following types: {', '.join(intent['payment_method_types'])}.",
+            param="payment_method",
+        )
+    if type == "card":
+        return
+    if intent["capture_method"] == "manual":
+        raise StripeError(
+            400, f"The payment method type `{type}` does not support manual capture.", param="capture_method"
+        )
+    if not given.get("mandate_data") and not given.get("mandate") and not method.get("_mandate"):
+        raise StripeError(400, NEEDS_MANDATE, code="payment_intent_mandate_invalid")
+    method["_mandate"] = True
+
+
+def _asks(card: Card, method: Json, off_session: bool) -> bool:
+    """Whether the bank wants to see the customer. Without the customer some cards trust what was set up before."""
+    if not card.authentication or card.authentication == "always":
+        return bool(card.authentication)
+    return not off_session or (card.authentication == "unless_set_up" and not method.get("_set_up"))
+
+
+def ask_for_authentication(desk: Desk, intent: Json) -> None:
     page = desk.url(f"/authenticate/{intent['client_secret']}")
     if intent.get("_return_url"):
         action = {"type": "redirect_to_url", "redirect_to_url": {"return_url": intent["_return_url"], "url": page}}
@@ -71,15 +98,24 @@ def ask_for_authentication(desk: Desk, intent: Json, given: Json) -> None:
     events.emit(desk, "payment_intent.requires_action", intent)
 
 
-def charge_intent(desk: Desk, intent: Json, method: Json) -> None:
-    """One attempt with a card that needs no (further) authentication."""
+def charge_intent(desk: Desk, intent: Json, method: Json, refusal: Decline | None = None) -> None:
+    """One attempt, which the bank refuses for `refusal` or for what the card is known for."""
     authenticated = bool(intent.pop("_authenticated", False))
-    charge = charges.attempt(desk, intent, method, authenticated=authenticated)
+    card = cards.of(method)
+    charge = charges.attempt(desk, intent, method, authenticated=authenticated, refusal=refusal)
     intent |= {"latest_charge": charge["id"], "next_action": None}
     if charge["status"] == "failed":
-        _decline(desk, intent, method, charge)
-    _use_up(desk, method)
+        _decline(desk, intent, method, refusal or card.decline or cards.GENERIC, charge)
     intent |= {"last_payment_error": None, "payment_method": method["id"]}
+    _keep_or_use_up(desk, intent, method)
+    if charge["status"] == "pending":
+        intent["status"] = "processing"
+        if card.settles:
+            desk.later("settle_debit", intent["id"])
+        desk.save("payment_intent", intent)
+        events.emit(desk, "charge.pending", charge)
+        events.emit(desk, "payment_intent.processing", intent)
+        return
     if charge["captured"]:
         intent |= {"status": "succeeded", "amount_received": charge["amount_captured"]}
     else:
@@ -90,24 +126,43 @@ def charge_intent(desk: Desk, intent: Json, method: Json) -> None:
     events.emit(desk, told, intent)
 
 
-def _use_up(desk: Desk, method: Json) -> None:
-    if not method["customer"]:
+def _keep_or_use_up(desk: Desk, intent: Json, method: Json) -> None:
+    """Keeps the method for what the intent says about the future; else it was good for this once."""
+    use = intent["setup_future_usage"]
+    if use == "off_session":
+        method["_set_up"] = True
+    if not use and not method["customer"]:
         method["_used"] = True
-        desk.save("payment_method", method)
+    if intent.get("_redisplay") and use:
+        method["allow_redisplay"] = intent["_redisplay"]
+    desk.save("payment_method", method)
+    if use and intent["customer"] and not method["customer"]:
+        payment_methods.attach_to(desk, method, intent["customer"])
 
 
-def _decline(desk: Desk, intent: Json, method: Json, charge: Json) -> None:
-    decline = cards.of(method).decline or cards.GENERIC
-    details: Json = {"charge": charge["id"]}
-    if decline.advice:
-        details["advice_code"] = decline.advice
-    if decline.decline_code:
-        details["decline_code"] = decline.decline_code
-    if decline.network_code:
-        details["network_decline_code"] = decline.network_code
-    error = card_error(decline.code, decline.message, details)
-    events.emit(desk, "charge.failed", charge)
-    fail(desk, intent, method, error)
+def refused_capture(desk: Desk, intent: Json, charge: Json) -> None:
+    """The bank will not give what it held after all: the hold is gone, and the intent needs another method."""
+    method = desk.held("payment_method", intent["payment_method"])
+    decline = cards.behind(charge).capture_decline or cards.GENERIC
+    charges.fail(desk, charge, decline)
+    intent["amount_capturable"] = 0
+    _decline(desk, intent, method, decline, charge)
+
+
+def _decline(desk: Desk, intent: Json, method: Json, decline: Decline, charge: Json | None) -> None:
+    if charge:
+        events.emit(desk, "charge.failed", charge)
+    fail(desk, intent, method, declined(decline, charge))
+
+
+def declined(decline: Decline, charge: Json | None) -> StripeError:
+    details: Json = {"charge": charge["id"]} if charge else {}
+    named = {
+        "advice_code": decline.advice,
+        "decline_code": decline.decline_code,
+        "network_decline_code": decline.network_code,
+    }
+    return card_error(decline.code, decline.message, details | {name: said for name, said in named.items() if said})
 
 
 def fail(desk: Desk, intent: Json, method: Json, error: StripeError) -> None:
@@ -123,11 +178,6 @@ def fail(desk: Desk, intent: Json, method: Json, error: StripeError) -> None:
     events.emit(desk, "payment_intent.payment_failed", intent)
     error.error["payment_intent"] = public(intent)
     raise error
-
-
-def _refuse_unauthenticated(desk: Desk, intent: Json, method: Json) -> None:
-    extra = {"decline_code": "authentication_required"}
-    fail(desk, intent, method, card_error("authentication_required", NEEDS_AUTHENTICATION, extra))
 
 
 def finish_authentication(desk: Desk, intent: Json, passed: bool) -> None:

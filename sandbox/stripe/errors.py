@@ -41,9 +41,9 @@ class StripeError(Exception):
         return json_reply(self.status, {"error": self.error | {"request_log_url": log_url}})
 
 
-def missing(kind: str, id: str, param: str) -> StripeError:
-    """404 for an id that is not this account's. Unlike on GET, an id in a POST's parameter answers 400."""
-    return StripeError(404, f"No such {kind}: '{id}'", code="resource_missing", param=param)
+def missing(kind: str, id: str, param: str, status: int = 404) -> StripeError:
+    """An id that is not this account's: 404 in the address of a call, and mostly 400 in a parameter."""
+    return StripeError(status, f"No such {kind}: '{id}'", code="resource_missing", param=param)
 
 
 def wrong_state(message: str, payment_intent: Json) -> StripeError:

@@ -8,7 +8,7 @@ from ..ledger import Json
 from ..world import Desk
 from . import lists, params
 from .errors import StripeError, missing
-from .objects import public
+from .objects import public, shown
 
 # docs.stripe.com/api/events: events are kept for 30 days.
 KEPT_FOR = 30 * 86400
@@ -17,7 +17,7 @@ DEFAULT_VERSION = "2026-10-28.endive"
 
 def emit(desk: Desk, type: str, body: Json, previous: Json | None = None) -> None:
     """Stores `type` with the object as it is now."""
-    data: Json = {"object": public(body)}
+    data: Json = {"object": shown(desk, body)}
     if previous is not None:
         data["previous_attributes"] = previous
     event = {

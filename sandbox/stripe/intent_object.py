@@ -7,6 +7,16 @@ from ..ledger import Json
 from ..world import Desk
 
 
+def types(given: Json) -> list[str]:
+    """What is switched on: cards, and bank debits in dollars, as far as the caller does not narrow it."""
+    types = ["card", "us_bank_account"] if given["currency"] == "usd" else ["card"]
+    if given.get("capture_method") == "manual":
+        types = ["card"]
+    if given.get("allowed_payment_method_types"):
+        types = [type for type in types if type in given["allowed_payment_method_types"]]
+    return [type for type in types if type not in (given.get("excluded_payment_method_types") or [])] or ["card"]
+
+
 def new(desk: Desk, given: Json, automatic: Json | None) -> Json:
     id = ids.fresh("pi_3")
     return {
@@ -27,7 +37,7 @@ def new(desk: Desk, given: Json, automatic: Json | None) -> Json:
         "confirmation_method": given.get("confirmation_method", "automatic"),
         "created": desk.now,
         "currency": given["currency"],
-        "customer": None,
+        "customer": given.get("customer"),
         "customer_account": None,
         "description": given.get("description"),
         "excluded_payment_method_types": given.get("excluded_payment_method_types"),
@@ -42,7 +52,7 @@ def new(desk: Desk, given: Json, automatic: Json | None) -> Json:
         "payment_method_options": {
             "card": {"installments": None, "network": None, "request_three_d_secure": "automatic"}
         },
-        "payment_method_types": given.get("payment_method_types") or ["card"],
+        "payment_method_types": given.get("payment_method_types") or types(given),
         "processing": None,
         "receipt_email": given.get("receipt_email"),
         "review": None,

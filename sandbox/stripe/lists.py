@@ -8,7 +8,7 @@ from typing import Any
 from ..http import Call
 from ..ledger import Json
 from .errors import StripeError, missing
-from .objects import _expand, public
+from .objects import expand, shown
 
 _NEWEST_FIRST, _OLDEST_FIRST = "created DESC, seq DESC", "created, seq"
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -32,9 +32,9 @@ def page(
     if where:
         conditions.append(where)
         bound += values
-    for condition, value in _created(params.get("created")):
-        conditions.append(condition)
-        bound.append(value)
+    created, times = within("created", "created", params.get("created"))
+    conditions.append(created)
+    bound += times
     order = _NEWEST_FIRST
     for cursor, sign in (("starting_after", "<"), ("ending_before", ">")):
         if params.get(cursor):
@@ -45,12 +45,12 @@ def page(
             bound += place
             order = _OLDEST_FIRST if sign == ">" else order
     rows = list(desk.world.ledger.select(kind, " ".join(conditions), tuple(bound), f"{order} LIMIT {limit + 1}"))
-    data = [public(row.body) for row in rows[:limit]]
+    data = [shown(desk, row.body) for row in rows[:limit]]
     if order == _OLDEST_FIRST:
         data.reverse()
     result = {"object": "list", "data": data, "has_more": len(rows) > limit, "url": call.raw.path}
     for path in params.get("expand") or []:
-        _expand(desk, result, path.split("."), path)
+        expand(desk, result, path.split("."), path)
     return result
 
 
@@ -60,17 +60,16 @@ def matching(given: Json, *names: str) -> tuple[str, tuple[Any, ...]]:
     return "".join(f" AND json_extract(body, '$.{name}') = ?" for name in wanted), tuple(wanted.values())
 
 
-def _created(asked: Any) -> list[tuple[str, int]]:
+def within(name: str, column: str, asked: Any) -> tuple[str, list[int]]:
+    """The condition of a parameter that is a time, or a hash of `gt`, `gte`, `lt`, `lte`."""
     if asked is None:
-        return []
-    if isinstance(asked, str):
-        asked = {"": asked}
-    conditions = []
-    for name, value in asked.items():
-        sign = _COMPARISONS.get(name) if name else "="
+        return "", []
+    conditions, times = "", []
+    for comparison, value in asked.items() if isinstance(asked, dict) else [("", asked)]:
+        sign = _COMPARISONS.get(comparison) if comparison else "="
         if sign is None or not re.fullmatch(r"\d{1,12}", str(value)):
-            raise StripeError(
-                400, f"Invalid integer: {value}", code="parameter_invalid_integer", param=f"created[{name}]"
-            )
-        conditions.append((f"AND created {sign} ?", int(value)))
-    return conditions
+            param = f"{name}[{comparison}]" if comparison else name
+            raise StripeError(400, f"Invalid integer: {value}", code="parameter_invalid_integer", param=param)
+        conditions += f" AND {column} {sign} ?"
+        times.append(int(value))
+    return conditions, times

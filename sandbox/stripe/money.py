@@ -63,6 +63,10 @@ def check_amount(amount: int, currency: str, param: str = "amount") -> None:
         )
 
 
+# What a dispute costs on top of the disputed money, in minor units of its currency.
+DISPUTE_FEE = 1500
+
+
 def fee(amount: int) -> int:
     """2.9 % and 30 minor units, rounded half up: the sandbox's one price for every card and currency."""
     return (amount * 29 + 500) // 1000 + 30

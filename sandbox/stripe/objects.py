@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..ledger import Json
@@ -12,11 +13,20 @@ from .errors import StripeError
 REFERENCES = {
     "latest_charge": "charge",
     "charge": "charge",
+    "customer": "customer",
+    "default_payment_method": "payment_method",
     "payment_intent": "payment_intent",
     "payment_method": "payment_method",
     "balance_transaction": "balance_transaction",
     "failure_balance_transaction": "balance_transaction",
+    "source": "",
 }
+# A field that may name several kinds says by the beginning of the id which one it is.
+BY_PREFIX = {
+    "ch": "charge", "py": "charge", "re": "refund", "pyr": "refund", "du": "dispute", "po": "payout",
+}  # fmt: skip
+# Lists that an object shows only when asked, and of which kind their parts are.
+INCLUDABLE = {("charge", "refunds"): "refund"}
 DEEPEST_EXPANSION = 4
 
 
@@ -25,27 +35,46 @@ def public(body: Json) -> Json:
     return {name: value for name, value in body.items() if name[0] != "_"}
 
 
+def shown(desk: Desk, body: Json) -> Json:
+    """The public object, with what depends on the time or on other objects filled in."""
+    view = _VIEWS.get(body.get("object", ""))
+    return public(view(desk, body) if view else body)
+
+
+def _balance_transaction(desk: Desk, body: Json) -> Json:
+    return body | {"status": "available" if desk.now >= body["available_on"] else "pending"}
+
+
+def _dispute(desk: Desk, body: Json) -> Json:
+    moved = [desk.held("balance_transaction", id) for id in body["balance_transactions"]]
+    return body | {"balance_transactions": [public(_balance_transaction(desk, one)) for one in moved]}
+
+
+_VIEWS: dict[str, Callable[[Desk, Json], Json]] = {"balance_transaction": _balance_transaction, "dispute": _dispute}
+
+
 def expanded(desk: Desk, body: Json, paths: list[str] | None) -> Json:
     """The public object with references replaced by the objects they name."""
-    shown = public(body)
+    result = shown(desk, body)
     for path in paths or []:
-        _expand(desk, shown, path.split("."), path)
-    return shown
+        expand(desk, result, path.split("."), path)
+    return result
 
 
-def _expand(desk: Desk, holder: Any, steps: list[str], path: str) -> None:
+def expand(desk: Desk, holder: Any, steps: list[str], path: str) -> None:
     if len(steps) > DEEPEST_EXPANSION:
         raise StripeError(
             400, f"You cannot expand more than {DEEPEST_EXPANSION} levels of a property ({path}).", param="expand"
         )
     if isinstance(holder, list):
         for item in holder:
-            _expand(desk, item, steps, path)
+            expand(desk, item, steps, path)
         return
     if not isinstance(holder, dict):
         return
     name = steps[0]
-    if name not in holder or (name not in REFERENCES and len(steps) == 1):
+    _include(desk, holder, name)
+    if name not in holder or (name not in REFERENCES and len(steps) == 1 and not isinstance(holder[name], dict)):
         raise StripeError(
             400,
             f"This property cannot be expanded ({path}).",
@@ -54,7 +83,16 @@ def _expand(desk: Desk, holder: Any, steps: list[str], path: str) -> None:
         )
     value = holder[name]
     if isinstance(value, str) and name in REFERENCES:
-        found = desk.get(REFERENCES[name], value)
-        holder[name] = public(found) if found else value
+        kind = REFERENCES[name] or BY_PREFIX.get(value.partition("_")[0], "")
+        found = desk.get(kind, value)
+        holder[name] = shown(desk, found) if found else value
     if len(steps) > 1:
-        _expand(desk, holder[name], steps[1:], path)
+        expand(desk, holder[name], steps[1:], path)
+
+
+def _include(desk: Desk, holder: Json, name: str) -> None:
+    kind = INCLUDABLE.get((holder.get("object", ""), name))
+    if kind and name not in holder:
+        data = [shown(desk, body) for body in desk.children(kind, holder["id"])][::-1]
+        url = f"/v1/{holder['object']}s/{holder['id']}/{name}"
+        holder[name] = {"object": "list", "data": data[:10], "has_more": len(data) > 10, "url": url}

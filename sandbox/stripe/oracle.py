@@ -7,9 +7,14 @@ from collections import defaultdict
 from ..ledger import Json
 from ..world import Account, World
 
+_DISPUTE = ("id", "charge", "payment_intent", "amount", "currency", "status", "reason", "metadata", "created")
+_CUSTOMER = ("id", "email", "name", "metadata", "deleted", "created", "_idempotency_key")
+_METHOD = ("id", "type", "customer", "_detached_from", "_card", "metadata", "created")
+_PAYOUT = ("id", "amount", "currency", "status", "reconciliation_status", "created")
+
 
 def read(world: World, account: Account | None) -> Json:
-    """All charges and refunds, oldest first. Releases of held money are no refunds."""
+    """All that happened, oldest first. Releases of held money are no refunds."""
     where, values = ("AND account = ?", (account.id,)) if account else ("", ())
     refunds = [row for row in world.ledger.select("refund", where, values) if not row.body.get("_release")]
     given_back: dict[str, int] = defaultdict(int)
@@ -20,7 +25,24 @@ def read(world: World, account: Account | None) -> Json:
         _charge(row.body, row.account, given_back[row.id]) for row in world.ledger.select("charge", where, values)
     ]
     listed = [_refund(row.body, row.account) for row in refunds]
-    return {"charges": charges, "refunds": listed, "summary": summary(charges, listed)}
+    return {
+        "charges": charges,
+        "refunds": listed,
+        "disputes": _shown(world, "dispute", _DISPUTE, where, values),
+        "customers": _shown(world, "customer", _CUSTOMER, where, values),
+        # Those that were kept for a customer once; the others were good for one payment.
+        "payment_methods": _shown(world, "payment_method", _METHOD, where + " AND parent NOTNULL", values),
+        "payouts": _shown(world, "payout", _PAYOUT, where, values),
+        "summary": summary(charges, listed),
+    }
+
+
+def _shown(world: World, kind: str, names: tuple[str, ...], where: str, values: tuple[str, ...]) -> list[Json]:
+    """The named fields of every object of a kind; those that begin with `_` go by their plain names."""
+    return [
+        {**{name.lstrip("_"): row.body.get(name) for name in names}, "account": row.account}
+        for row in world.ledger.select(kind, where, values)
+    ]
 
 
 def _charge(charge: Json, account: str, given_back: int) -> Json:
@@ -43,6 +65,8 @@ def _charge(charge: Json, account: str, given_back: int) -> Json:
 def _status(charge: Json) -> str:
     if charge["status"] == "failed":
         return "failed"
+    if charge["status"] == "pending":
+        return "pending"
     if charge["captured"]:
         return "succeeded"
     if charge.get("_expired"):

@@ -119,6 +119,18 @@ def text(name: str, value: Any) -> str | None:
     return value or None
 
 
+def limited(longest: int) -> Reader:
+    """A string of at most so many characters; the empty one unsets the parameter."""
+
+    def read_limited(name: str, value: Any) -> str | None:
+        if isinstance(value, str) and len(value) <= longest:
+            return value or None
+        message = f"Invalid string: must be at most {longest} characters"
+        raise _invalid(message, name, "parameter_invalid_string")
+
+    return read_limited
+
+
 def url(name: str, value: Any) -> str | None:
     address = text(name, value)
     if address is not None and not re.fullmatch(r"https?://[^\s/]\S*", address):

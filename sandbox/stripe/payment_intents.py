@@ -5,7 +5,19 @@ from __future__ import annotations
 from ..http import Call
 from ..ledger import Json
 from ..world import Desk
-from . import cards, charges, confirmation, events, intent_object, intent_params, lists, money, params
+from . import (
+    cards,
+    charges,
+    confirmation,
+    customer_object,
+    events,
+    intent_object,
+    intent_params,
+    lists,
+    money,
+    params,
+    payment_methods,
+)
 from .errors import StripeError, missing, wrong_state
 from .objects import expanded, public
 
@@ -21,8 +33,9 @@ def create(call: Call) -> Json:
     money.check_amount(given["amount"], currency)
     automatic = _automatic(given)
     _check_combination(given, automatic)
-    method = _method(desk, given)
-    intent = intent_object.new(desk, given | {"currency": currency}, automatic)
+    customer = customer_object.named(desk, given["customer"])["id"] if given.get("customer") else None
+    method = _method(desk, given, customer)
+    intent = intent_object.new(desk, given | {"currency": currency, "customer": customer}, automatic)
     if method:
         intent |= {"payment_method": method["id"], "status": "requires_confirmation"}
     desk.add("payment_intent", intent)
@@ -61,29 +74,15 @@ def _check_combination(given: Json, automatic: Json | None) -> None:
         if not given.get("payment_method") and not given.get("payment_method_data"):
             raise StripeError(400, confirmation.NO_METHOD, code="payment_intent_unexpected_state")
         confirmation.refuse_without_return_url(automatic, given)
-    for name in ("customer", "customer_account"):
-        if given.get(name):
-            raise StripeError(400, f"No such customer: '{given[name]}'", code="resource_missing", param=name)
+    if given.get("customer_account"):
+        named = given["customer_account"]
+        raise StripeError(400, f"No such account: '{named}'", code="resource_missing", param="customer_account")
 
 
-def _method(desk: Desk, given: Json) -> Json | None:
-    data = given.get("payment_method_data")
-    if data:
-        return _method_from_data(desk, data)
-    return cards.find_payment_method(desk, given["payment_method"]) if given.get("payment_method") else None
-
-
-def _method_from_data(desk: Desk, data: object) -> Json:
-    """`payment_method_data[card][token]=tok_visa`; a bare card number is for pages only, as at Stripe."""
-    card = data.get("card") if isinstance(data, dict) and data.get("type") == "card" else None
-    if isinstance(card, dict) and str(card.get("token", "")).startswith("tok_"):
-        return cards.find_payment_method(desk, "pm_card_" + card["token"][4:])
-    raise StripeError(
-        402,
-        "Sending credit card numbers directly to the Stripe API is generally unsafe. We suggest you use test tokens"
-        " that map to the test card you are using, see https://stripe.com/docs/testing.",
-        param="payment_method_data",
-    )
+def _method(desk: Desk, given: Json, customer: str | None) -> Json | None:
+    if given.get("payment_method_data"):
+        return payment_methods.from_data(desk, given["payment_method_data"])
+    return payment_methods.usable(desk, given["payment_method"], customer) if given.get("payment_method") else None
 
 
 def find(desk: Desk, id: str) -> Json:
@@ -115,7 +114,7 @@ def update(call: Call) -> Json:
 
 
 def _changes(desk: Desk, intent: Json, given: Json) -> Json:
-    money_named = {"amount", "currency", "payment_method", "capture_method"} & set(given)
+    money_named = {"amount", "currency", "customer", "payment_method", "capture_method"} & set(given)
     if money_named and intent["status"] not in CONFIRMABLE:
         name = sorted(money_named)[0]
         raise wrong_state(
@@ -134,8 +133,10 @@ def _changes(desk: Desk, intent: Json, given: Json) -> Json:
         money.check_amount(new["amount"], new["currency"])
     if "metadata" in given:
         changed["metadata"] = params.merged(intent["metadata"], given["metadata"])
+    if given.get("customer"):
+        changed["customer"] = customer_object.named(desk, given["customer"])["id"]
     if given.get("payment_method"):
-        method = cards.find_payment_method(desk, given["payment_method"])
+        method = payment_methods.usable(desk, given["payment_method"], changed.get("customer") or intent["customer"])
         changed |= {"payment_method": method["id"], "status": "requires_confirmation", "next_action": None}
     return changed
 
@@ -149,7 +150,7 @@ def confirm(call: Call) -> Json:
     kept = ("capture_method", "receipt_email", "setup_future_usage", "shipping")
     intent |= {name: given[name] for name in kept if name in given}
     if given.get("payment_method_data"):
-        given["payment_method"] = _method_from_data(desk, given["payment_method_data"])["id"]
+        given["payment_method"] = payment_methods.from_data(desk, given["payment_method_data"])["id"]
     if given.get("amount_to_confirm") not in (None, intent["amount"]):
         raise StripeError(
             400,
@@ -181,6 +182,13 @@ def capture(call: Call) -> Json:
     given = params.read(call.params, intent_params.CAPTURE)
     intent = find(desk, call.args[0])
     _check_capturable(intent)
+    if given.get("final_capture") is False:
+        raise StripeError(
+            400,
+            "The `final_capture` parameter can only be false for a PaymentIntent with multicapture available.",
+            param="final_capture",
+            saved=True,
+        )
     amount: int = given.get("amount_to_capture") or intent["amount_capturable"]
     if amount > intent["amount_capturable"]:
         raise StripeError(
@@ -191,7 +199,10 @@ def capture(call: Call) -> Json:
             param="amount_to_capture",
             saved=True,
         )
-    charges.capture(desk, desk.held("charge", intent["latest_charge"]), amount)
+    charge = desk.held("charge", intent["latest_charge"])
+    if cards.behind(charge).capture_decline:
+        confirmation.refused_capture(desk, intent, charge)
+    charges.capture(desk, charge, amount)
     intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
     if "metadata" in given:
         intent["metadata"] = params.merged(intent["metadata"], given["metadata"])
@@ -237,6 +248,8 @@ def end(desk: Desk, intent: Json, reason: str | None, released: str = "charge.re
     """Cancels, letting go of money that was held; `released` is the event that tells it."""
     if intent["status"] == "requires_capture":
         charges.release(desk, desk.held("charge", intent["latest_charge"]), released)
+    if intent["status"] == "processing":
+        charges.stop(desk, desk.held("charge", intent["latest_charge"]))
     intent |= {
         "status": "canceled",
         "canceled_at": desk.now,

@@ -6,7 +6,7 @@ from .. import ids
 from ..http import Call
 from ..ledger import Json
 from ..world import Desk
-from . import balance, cards, events, lists, money, params
+from . import balance, cards, disputes, events, lists, money, params
 from .errors import StripeError, missing
 from .objects import expanded
 
@@ -28,14 +28,14 @@ CREATE: params.Spec = {
 
 def new(desk: Desk, charge: Json, amount: int, given: Json) -> Json:
     return {
-        "id": ids.fresh("re_3"),
+        "id": ids.fresh("re_3" if charge["payment_method_details"]["type"] == "card" else "pyr_3"),
         "object": "refund",
         "amount": amount,
         "balance_transaction": None,
         "charge": charge["id"],
         "created": desk.now,
         "currency": charge["currency"],
-        "destination_details": {"card": {"type": "refund"}, "type": "card"},
+        "destination_details": _destination(charge),
         "metadata": given.get("metadata") or {},
         "payment_intent": charge["payment_intent"],
         "payment_method": charge["payment_method"],
@@ -47,6 +47,17 @@ def new(desk: Desk, charge: Json, amount: int, given: Json) -> Json:
     }
 
 
+def _destination(charge: Json) -> Json:
+    if charge["payment_method_details"]["type"] == "card":
+        return {"card": {"type": "refund"}, "type": "card"}
+    return {"us_bank_transfer": {"reference": None, "reference_status": None}, "type": "us_bank_transfer"}
+
+
+def _book(desk: Desk, refund: Json) -> str:
+    type = "payment_refund" if refund["id"].startswith("pyr") else "refund"
+    return balance.record(desk, type, -refund["amount"], refund)
+
+
 def create(call: Call) -> Json:
     desk = call.desk
     given = params.read(call.params, CREATE)
@@ -55,12 +66,12 @@ def create(call: Call) -> Json:
     amount = given.get("amount", left)
     _check(charge, amount, left)
     refund = new(desk, charge, amount, given)
-    behaviour = cards.BY_TOKEN.get(charge["_card"], cards.CARDS[0]).refund
+    behaviour = cards.behind(charge).refund
     if behaviour == "pending":
         refund |= {"status": "pending", "pending_reason": "processing"}
         desk.later("settle_refund", refund["id"])
     else:
-        refund["balance_transaction"] = balance.record(desk, "refund", -amount, refund)
+        refund["balance_transaction"] = _book(desk, refund)
         if behaviour == "fails":
             desk.later("fail_refund", refund["id"])
     refund["_idempotency_key"] = desk.idempotency_key
@@ -68,6 +79,7 @@ def create(call: Call) -> Json:
     _move(desk, charge, amount)
     events.emit(desk, "refund.created", refund)
     events.emit(desk, "charge.refunded", charge)
+    disputes.refunded(desk, charge)
     return expanded(desk, refund, given.get("expand"))
 
 
@@ -147,7 +159,7 @@ def settle(desk: Desk, refund_id: str) -> None:
     if refund is None or refund["status"] != "pending":
         return
     refund.pop("pending_reason", None)
-    refund |= {"status": "succeeded", "balance_transaction": balance.record(desk, "refund", -refund["amount"], refund)}
+    refund |= {"status": "succeeded", "balance_transaction": _book(desk, refund)}
     desk.save("refund", refund)
     _tell_change(desk, refund, {"status": "pending"})
 
