@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 
 from .http import Raw, Reply, Route, Router, json_reply
 from .ledger import Json
-from .provider import Provider
-from .world import Account, World
+from .provider import MakesDisputes, Provider
+from .world import Account, Desk, World
 
 Door = Callable[[World, Provider, Raw, tuple[str, ...]], Any]
 
@@ -128,6 +128,21 @@ def get_ledger(world: World, provider: Provider, raw: Raw, args: tuple[str, ...]
     return provider.oracle(world, _account(world, raw))
 
 
+def post_dispute(world: World, provider: Provider, raw: Raw, args: tuple[str, ...]) -> Json:
+    """A customer disputes a payment at the bank, whatever card it was made with."""
+    if not isinstance(provider, MakesDisputes):
+        raise NotThere(f"{provider.name} makes disputes by its test cards only")
+    wanted = _posted(raw)
+    account = world.accounts.by_key(str(wanted.get("secret_key")))
+    if account is None:
+        raise NotThere("no account has this secret key")
+    try:
+        with world.ledger.transaction():
+            return provider.make_dispute(Desk(world, account), wanted)
+    except LookupError as error:
+        raise NotThere(str(error)) from error
+
+
 def get_webhooks(world: World, provider: Provider, raw: Raw, args: tuple[str, ...]) -> Json:
     asked = _asked(raw)
     return world.webhooks.log(_account(world, raw), asked.get("type"), int(asked.get("limit", "1000")))
@@ -154,6 +169,7 @@ ROUTER: Router[Door] = Router(
         Route("POST", "/_sandbox/faults", "faults", post_fault),
         Route("DELETE", "/_sandbox/faults", "faults", delete_faults),
         Route("DELETE", "/_sandbox/faults/{}", "faults", delete_faults),
+        Route("POST", "/_sandbox/disputes", "disputes", post_dispute),
         Route("GET", "/_sandbox/ledger", "ledger", get_ledger),
         Route("GET", "/_sandbox/webhooks", "webhooks", get_webhooks),
         Route("POST", "/_sandbox/webhooks/resend", "webhooks", resend_webhooks),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .http import Call, Raw, Reply, Router
 from .ledger import Json
 from .timers import Action
-from .world import Account, World
+from .world import Account, Desk, World
 
 Page = Callable[[World, Raw, tuple[str, ...]], Reply]
 
@@ -46,3 +46,11 @@ class Provider(Protocol):
 
     def oracle(self, world: World, account: Account | None) -> Json:
         """Every charge and refund that really happened."""
+
+
+@runtime_checkable
+class MakesDisputes(Protocol):
+    """A provider at which a test can have any payment disputed, not only one by a certain card."""
+
+    def make_dispute(self, desk: Desk, wanted: Json) -> Json:
+        """Opens one as posted; raises ValueError for a wrong order, LookupError for an unknown payment."""

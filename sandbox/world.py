@@ -83,8 +83,14 @@ class Desk:
     idempotency_key: str | None = None
 
     @property
+    def moment(self) -> float:
+        """Sandbox time; while a timer's action runs, the time it was due, however far the clock has jumped since."""
+        due = self.world.timers.moment
+        return self.world.clock.now() if due is None else due
+
+    @property
     def now(self) -> int:
-        return int(self.world.clock.now())
+        return int(self.moment)
 
     def get(self, kind: str, id: str) -> Json | None:
         return self.world.ledger.get(self.account.id, kind, id)
@@ -109,9 +115,7 @@ class Desk:
     def later(self, action: str, target: str, seconds: float | None = None) -> None:
         """Has `action` done on `target` after so many sandbox seconds (the settle time if none given)."""
         delay = self.world.settings.settle_ms / 1000 if seconds is None else seconds
-        world = self.world
-        start = world.clock.now() if world.timers.moment is None else world.timers.moment
-        world.timers.add(self.account.id, action, target, start + delay)
+        self.world.timers.add(self.account.id, action, target, self.moment + delay)
 
     def url(self, path: str) -> str:
         return self.world.public_url + path

@@ -15,21 +15,61 @@ from ..provider import Page
 from ..rate_limits import RateLimits
 from ..timers import Action
 from ..world import Account, Desk, World
-from . import customers, integration, oracle, refunds, transactions
+from . import (
+    authorizations,
+    balances,
+    charges,
+    customers,
+    dispute_answers,
+    disputes,
+    holds,
+    integration,
+    oracle,
+    paying,
+    preauthorizations,
+    refunds,
+    settlements,
+    transactions,
+)
 from .errors import PaystackError, invalid, not_found
 
 ROUTES: tuple[Route[Handler], ...] = (
     Route("POST", "/transaction/initialize", "transaction.initialize", transactions.initialize),
+    Route("POST", "/transaction/charge_authorization", "transaction.charge", charges.charge_authorization),
     Route("GET", "/transaction", "transaction.list", transactions.list_transactions),
+    Route("GET", "/transaction/totals", "transaction.totals", transactions.totals),
     Route("GET", "/transaction/verify/{}", "transaction.verify", transactions.verify),
+    Route("GET", "/transaction/timeline/{}", "transaction.timeline", transactions.timeline),
     Route("GET", "/transaction/{}", "transaction.fetch", transactions.fetch),
+    Route("POST", "/preauthorization/initialize", "preauthorization.initialize", preauthorizations.initialize),
+    Route("POST", "/preauthorization/reserve_authorization", "preauthorization.reserve", preauthorizations.reserve),
+    Route("POST", "/preauthorization/capture", "preauthorization.capture", holds.capture),
+    Route("POST", "/preauthorization/release", "preauthorization.release", holds.release),
+    Route("GET", "/preauthorization", "preauthorization.list", preauthorizations.list_preauthorizations),
+    Route("GET", "/preauthorization/verify/{}", "preauthorization.verify", preauthorizations.verify),
+    # Paystack's text has the address above, its example this one.
+    Route("GET", "/preauthorization/{}", "preauthorization.verify", preauthorizations.verify),
     Route("POST", "/refund", "refund.create", refunds.create),
     Route("GET", "/refund", "refund.list", refunds.list_refunds),
     Route("GET", "/refund/{}", "refund.fetch", refunds.fetch),
+    Route("POST", "/refund/retry_with_customer_details/{}", "refund.retry", refunds.retry),
     Route("POST", "/customer", "customer.create", customers.create),
     Route("GET", "/customer", "customer.list", customers.list_customers),
     Route("GET", "/customer/{}", "customer.fetch", customers.fetch),
-    Route("GET", "/balance", "balance.fetch", integration.balance),
+    Route("PUT", "/customer/{}", "customer.update", customers.update),
+    Route("POST", "/customer/authorization/deactivate", "authorization.deactivate", authorizations.deactivate),
+    Route("POST", "/customer/deactivate_authorization", "authorization.deactivate", authorizations.deactivate),
+    Route("GET", "/dispute", "dispute.list", dispute_answers.list_disputes),
+    Route("GET", "/dispute/{}", "dispute.fetch", dispute_answers.fetch),
+    Route("GET", "/dispute/transaction/{}", "dispute.of_transaction", dispute_answers.of_transaction),
+    Route("PUT", "/dispute/{}", "dispute.update", dispute_answers.update),
+    Route("POST", "/dispute/{}/evidence", "dispute.evidence", dispute_answers.add_evidence),
+    Route("GET", "/dispute/{}/upload_url", "dispute.upload_url", dispute_answers.upload_url),
+    Route("PUT", "/dispute/{}/resolve", "dispute.resolve", dispute_answers.resolve),
+    Route("GET", "/settlement", "settlement.list", settlements.list_settlements),
+    Route("GET", "/settlement/{}/transactions", "settlement.transactions", settlements.list_transactions),
+    Route("GET", "/balance", "balance.fetch", balances.balance),
+    Route("GET", "/balance/ledger", "balance.ledger", balances.ledger),
     Route("GET", "/integration/payment_session_timeout", "integration.session_timeout", integration.session_timeout),
 )
 
@@ -40,6 +80,16 @@ class Paystack:
     actions: Mapping[str, Action] = {
         "process_refund": refunds.start_processing,
         "end_refund": refunds.end,
+        "finish_payment": paying.finish_later,
+        "open_dispute": paying.open_dispute,
+        "ask_merchant": disputes.ask_merchant,
+        "remind_of_dispute": disputes.remind,
+        "dispute_due": disputes.due,
+        "decide_dispute": disputes.decide,
+        "finish_capture": holds.finish_capture,
+        "expire_preauthorization": holds.expire,
+        "settle": settlements.settle,
+        "settlement_arrives": settlements.arrive,
     }
     # Test mode: every hour for ten hours (paystack.com/docs/payments/webhooks).
     retry_after: Sequence[float] = (3600,) * 10
@@ -99,6 +149,9 @@ class Paystack:
 
     def webhook_body(self, event: Json) -> Json:
         return {"event": event["event"], "data": event["data"]}
+
+    def make_dispute(self, desk: Desk, wanted: Json) -> Json:
+        return disputes.order(desk, wanted)
 
     def oracle(self, world: World, account: Account | None) -> Json:
         return oracle.read(world, account)

@@ -8,16 +8,16 @@ from .. import ids
 from ..http import Call
 from ..ledger import Json
 from ..world import Desk
-from . import lists, params, times
+from . import authorizations, lists, params, times
+from .domain import domain
 from .errors import not_found
 
 
 def for_email(desk: Desk, email: str, given: Json | None = None) -> Json:
     """The customer of an address, made if there is none yet."""
-    key = _key(email)
-    found = desk.children("customer", key)
+    found = find(desk, email)
     if found:
-        return found[0]
+        return found
     given = given or {}
     body: Json = {
         "id": "CUS_" + ids.fresh_lower(15),
@@ -28,8 +28,22 @@ def for_email(desk: Desk, email: str, given: Json | None = None) -> Json:
         "phone": given.get("phone"),
         "metadata": given.get("metadata"),
         "created": desk.now,
+        "updated": desk.now,
     }
-    return desk.add("customer", body, parent=key)
+    return desk.add("customer", body, parent=_key(email))
+
+
+def find(desk: Desk, asked: str) -> Json | None:
+    """By customer code or e-mail address; addresses are the same in any case of letters."""
+    found = desk.children("customer", _key(asked)) if "@" in asked else []
+    return found[0] if found else desk.get("customer", asked)
+
+
+def _named(call: Call) -> Json:
+    customer = find(call.desk, call.args[0])
+    if customer is None:
+        raise not_found("Customer not found", "customer_not_found")
+    return customer
 
 
 def _key(email: str) -> str:
@@ -56,14 +70,14 @@ def _long(desk: Desk, customer: Json) -> Json:
     return {
         **short(customer),
         "integration": int(desk.account.id),
-        "domain": "test",
+        "domain": domain(desk),
         "identified": False,
         "identifications": None,
         "transactions": [],
         "subscriptions": [],
-        "authorizations": [],
+        "authorizations": authorizations.of_customer(desk, customer["id"]),
         "createdAt": stamp,
-        "updatedAt": stamp,
+        "updatedAt": times.iso(customer["updated"]),
     }
 
 
@@ -75,14 +89,20 @@ def create(call: Call) -> Json:
 
 
 def fetch(call: Call) -> Json:
-    desk, asked = call.desk, call.args[0]
-    customer = desk.get("customer", asked)
-    if customer is None:
-        found = desk.children("customer", _key(asked))
-        customer = found[0] if found else None
-    if customer is None:
-        raise not_found("Customer not found", "customer_not_found")
-    return {"status": True, "message": "Customer retrieved", "data": _long(desk, customer)}
+    return {"status": True, "message": "Customer retrieved", "data": _long(call.desk, _named(call))}
+
+
+def update(call: Call) -> Json:
+    """Names, phone and metadata; the e-mail address of a customer never changes."""
+    desk, customer = call.desk, _named(call)
+    for name in ("first_name", "last_name", "phone"):
+        if name in call.params:
+            customer[name] = call.params[name]
+    if "metadata" in call.params:
+        customer["metadata"] = params.metadata(call.params["metadata"])
+    customer["updated"] = desk.now
+    desk.save("customer", customer)
+    return {"status": True, "message": "Customer updated", "data": _long(desk, customer)}
 
 
 def list_customers(call: Call) -> Json:

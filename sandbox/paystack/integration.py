@@ -1,8 +1,7 @@
-"""The integration a secret key belongs to: its account, balance and session time-out."""
+"""The integration a secret key belongs to: its account and session time-out."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 from .. import ids
@@ -51,23 +50,6 @@ def _currencies(wanted: Any) -> list[str]:
     if not isinstance(wanted, list) or not wanted or not set(wanted) <= set(money.CURRENCIES):
         raise ValueError(f"currencies must be a list out of {', '.join(money.CURRENCIES)}")
     return wanted
-
-
-def balance(call: Call) -> Json:
-    """What successful charges left after fees and refunds; nothing is settled away."""
-    desk = call.desk
-    sums: dict[str, int] = defaultdict(int)
-    where, values = "AND account = ?", (desk.account.id,)
-    for row in desk.world.ledger.select("transaction", where, values):
-        paid = row.body
-        if paid["status"] in ("success", "reversed"):
-            sums[paid["currency"]] += paid["amount"] - money.fee(paid["requested_amount"], paid["currency"])
-    for row in desk.world.ledger.select("refund", where, values):
-        if row.body["status"] != "failed":
-            sums[row.body["currency"]] -= row.body["amount"]
-    currencies = desk.account.options["currencies"]
-    data = [{"currency": name, "balance": sums[name]} for name in currencies]
-    return {"status": True, "message": "Balances retrieved", "data": data}
 
 
 def session_timeout(call: Call) -> Json:

@@ -36,5 +36,10 @@ def fee(amount: int, currency: str) -> int:
     return total if rule.cap is None else min(total, rule.cap)
 
 
+def payable(amount: int, currency: str) -> int:
+    """What of an amount can be charged: XOF is counted in hundredths but has none, so a fraction is ignored."""
+    return amount - amount % 100 if currency == "XOF" else amount
+
+
 def shown(amount: int, currency: str) -> str:
     return f"{currency} {amount / 100:,.2f}"

@@ -14,11 +14,15 @@ STATUSES = {
     "failed": "failed",
     "ongoing": "pending",
     "abandoned": "pending",
+    "pending": "pending",
+    "processing": "pending",
 }
+# A hold whose release failed is still one; one whose capture failed is not.
+_HELD = ("authorized", "capturing", "release_failed")
 
 
 def read(world: World, account: Account | None) -> Json:
-    """Every transaction and refund, oldest first; one never paid is `pending`."""
+    """Everything that moved or held money, oldest first; a transaction never paid is `pending`."""
     where, values = ("AND account = ?", (account.id,)) if account else ("", ())
     refunds = [_refund(row.body, row.account) for row in world.ledger.select("refund", where, values)]
     given_back: dict[str, int] = defaultdict(int)
@@ -28,7 +32,16 @@ def read(world: World, account: Account | None) -> Json:
     charges = [
         _charge(row.body, row.account, given_back[row.id]) for row in world.ledger.select("transaction", where, values)
     ]
-    return {"charges": charges, "refunds": refunds, "summary": _summary(charges, refunds)}
+    rest = {
+        kind: [shape(row.body, row.account) for row in world.ledger.select(name, where, values)]
+        for kind, name, shape in (
+            ("holds", "preauthorization", _hold),
+            ("disputes", "dispute", _dispute),
+            ("authorizations", "authorization", _authorization),
+            ("settlements", "settlement", _settlement),
+        )
+    }
+    return {"charges": charges, "refunds": refunds, **rest, "summary": _summary(charges, refunds)}
 
 
 def _charge(transaction: Json, account: str, given_back: int) -> Json:
@@ -44,6 +57,7 @@ def _charge(transaction: Json, account: str, given_back: int) -> Json:
         "amount_captured": transaction["amount"] if status == "succeeded" else 0,
         "amount_refunded": given_back,
         "attempts": transaction["attempts"],
+        "channel": transaction["channel"],
         "idempotency_key": None,
         "metadata": transaction["metadata"],
         "account": account,
@@ -63,6 +77,48 @@ def _refund(refund: Json, account: str) -> Json:
         "account": account,
         "created": refund["created"],
     }
+
+
+def _hold(hold: Json, account: str) -> Json:
+    return {
+        "id": str(hold["id"]),
+        "payment": hold["reference"],
+        "amount": hold["amount"],
+        "currency": hold["currency"],
+        "status": hold["status"],
+        "held": hold["status"] in _HELD,
+        "amount_captured": hold["captured_amount"] if hold["status"] == "captured" else 0,
+        "charge": str(hold["transaction"]) if hold["transaction"] else None,
+        "metadata": hold["metadata"],
+        "account": account,
+        "created": hold["created"],
+    }
+
+
+def _dispute(dispute: Json, account: str) -> Json:
+    lost = dispute["status"] == "resolved" and dispute["resolution"] != "declined"
+    return {
+        "id": str(dispute["id"]),
+        "payment": dispute["reference"],
+        "charge": str(dispute["transaction"]),
+        "amount": dispute["disputed"],
+        "amount_lost": dispute["refund_amount"] if lost else 0,
+        "currency": dispute["currency"],
+        "status": dispute["status"],
+        "resolution": dispute["resolution"],
+        "account": account,
+        "created": dispute["created"],
+    }
+
+
+def _authorization(kept: Json, account: str) -> Json:
+    names = ("id", "customer", "reusable", "active", "created")
+    return {name: kept[name] for name in names} | {"last4": kept["card"][-4:], "account": account}
+
+
+def _settlement(settlement: Json, account: str) -> Json:
+    names = ("status", "currency", "total_processed", "total_fees", "deductions", "effective_amount", "created")
+    return {"id": str(settlement["id"]), **{name: settlement[name] for name in names}, "account": account}
 
 
 def _summary(charges: list[Json], refunds: list[Json]) -> Json:

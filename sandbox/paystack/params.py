@@ -63,6 +63,15 @@ def reference(value: Any) -> str | None:
     return value
 
 
+def callback_url(given: Json) -> str | None:
+    value = given.get("callback_url")
+    if not value:
+        return None
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        raise invalid("Invalid callback_url passed", "Pass a fully qualified address", "invalid_callback_url")
+    return value
+
+
 def text(params: Json, name: str) -> str | None:
     value = params.get(name)
     return value if isinstance(value, str) and value else None

@@ -8,7 +8,8 @@ from .. import ids
 from ..http import Call
 from ..ledger import Json
 from ..world import Desk
-from . import cards, events, lists, money, params, times, transactions
+from . import cards, events, lists, money, params, settlements, times, transaction_object, transactions
+from .domain import domain
 from .errors import PaystackError, invalid, not_found
 
 FIRST_ID = 3_000_000
@@ -20,7 +21,7 @@ def create(call: Call) -> Json:
     desk, given = call.desk, call.params
     if given.get("transaction") in (None, ""):
         raise params.missing("transaction")
-    transaction = _transaction(desk, str(given["transaction"]))
+    transaction = transactions.by_id_or_reference(desk, str(given["transaction"]))
     left = refundable(desk, transaction)
     if transaction["status"] == "reversed" or (transaction["status"] == "success" and left <= 0):
         raise PaystackError(
@@ -37,6 +38,7 @@ def create(call: Call) -> Json:
             "transaction_not_successful",
         )
     amount = params.amount(given["amount"]) if given.get("amount") not in (None, "") else left
+    amount = money.payable(amount, transaction["currency"])
     if amount > left:
         raise invalid(
             "Refund amount cannot be more than the amount left on the transaction",
@@ -53,17 +55,12 @@ def create(call: Call) -> Json:
     return {"status": True, "message": "Refund has been queued for processing", "data": data}
 
 
-def _transaction(desk: Desk, asked: str) -> Json:
-    found = transactions.by_reference(desk, asked) or (desk.get("transaction", asked) if asked.isdigit() else None)
-    if found is None:
-        raise not_found("Transaction not found", "transaction_not_found")
-    return found
-
-
 def refundable(desk: Desk, transaction: Json) -> int:
-    """What was paid and is neither given back nor on its way."""
-    refunds = desk.children("refund", str(transaction["id"]))
-    given_back: int = sum(refund["amount"] for refund in refunds if refund["status"] != "failed")
+    """What was paid and is neither given back nor on its way, nor lost in a dispute."""
+    id = str(transaction["id"])
+    given_back: int = sum(refund["amount"] for refund in desk.children("refund", id) if refund["status"] != "failed")
+    lost = [one for one in desk.children("dispute", id) if one["status"] == "resolved"]
+    given_back += sum(one["refund_amount"] for one in lost if one["resolution"] != "declined")
     return int(transaction["amount"]) - given_back
 
 
@@ -82,12 +79,16 @@ def _new(desk: Desk, transaction: Json, amount: int, given: Json) -> Json:
         "transaction_amount": transaction["amount"],
         "created": desk.now,
         "refunded": None,
+        "ended": None,
+        "retried": None,
+        "deducted": 0,
+        "settled": None,
         "refund_reference": None,
     }
 
 
 def _created(desk: Desk, refund: Json, transaction: Json) -> Json:
-    shown = transactions.shown(desk, transaction)
+    shown = transaction_object.shown(desk, transaction)
     inside = ("id", "domain", "reference", "amount", "paid_at", "channel", "currency", "customer", "plan", "subaccount",
               "split", "order_id", "paidAt", "pos_transaction_data", "source", "fees_breakdown")  # fmt: skip
     stamp = times.iso(refund["created"])
@@ -103,7 +104,7 @@ def _created(desk: Desk, refund: Json, transaction: Json) -> Json:
         "refunded_by": "sandbox@example.com",
         "expected_at": times.iso(refund["created"] + EXPECTED_AFTER),
         "currency": refund["currency"],
-        "domain": "test",
+        "domain": domain(desk),
         "amount": refund["amount"],
         "fully_deducted": False,
         "id": refund["id"],
@@ -114,14 +115,13 @@ def _created(desk: Desk, refund: Json, transaction: Json) -> Json:
 
 def _shown(desk: Desk, refund: Json) -> Json:
     """A refund in lists, where `transaction` is a number."""
-    done = refund["status"] == "processed"
     return {
         "integration": int(desk.account.id),
         "transaction": refund["transaction"],
         "dispute": None,
-        "settlement": None,
+        "settlement": refund["settled"],
         "id": refund["id"],
-        "domain": "test",
+        "domain": domain(desk),
         "currency": refund["currency"],
         "amount": refund["amount"],
         "status": refund["status"],
@@ -129,8 +129,8 @@ def _shown(desk: Desk, refund: Json) -> Json:
         "refunded_by": "sandbox@example.com",
         "customer_note": refund["customer_note"],
         "merchant_note": refund["merchant_note"],
-        "deducted_amount": refund["amount"] if done else 0,
-        "fully_deducted": 1 if done else 0,
+        "deducted_amount": refund["deducted"],
+        "fully_deducted": 1 if refund["settled"] else 0,
         "createdAt": times.iso(refund["created"]),
         "bank_reference": None,
         "transaction_reference": refund["reference"],
@@ -166,6 +166,32 @@ def fetch(call: Call) -> Json:
     return {"status": True, "message": "Refund retrieved", "data": _shown(call.desk, refund)}
 
 
+def retry(call: Call) -> Json:
+    """Gives the bank details that a refund in need of attention waits for; Paystack then pays the customer there."""
+    desk, refund = call.desk, call.desk.get("refund", call.args[0])
+    if refund is None:
+        raise not_found("Refund not found", "refund_not_found")
+    details = call.params.get("refund_account_details")
+    if not isinstance(details, dict):
+        raise params.missing("refund_account_details")
+    for name in ("currency", "account_number", "bank_id"):
+        if details.get(name) in (None, ""):
+            raise params.missing(f"refund_account_details.{name}")
+    if refund["status"] != "needs-attention":
+        raise PaystackError(
+            422,
+            "Invalid Refund state. Only refunds that need attention can be retried",
+            "invalid_params",
+            "Check the status of the refund",
+        )
+    refund |= {"status": "processing", "retried": desk.now}
+    desk.save("refund", refund)
+    _tell(desk, refund, "processing")
+    desk.later("end_refund", str(refund["id"]))
+    data = _shown(desk, refund)
+    return {"status": True, "message": "Refund retried and has been queued for processing", "data": data}
+
+
 def start_processing(desk: Desk, refund_id: str) -> None:
     refund = desk.get("refund", refund_id)
     if refund is None or refund["status"] != "pending":
@@ -182,9 +208,11 @@ def end(desk: Desk, refund_id: str) -> None:
     transaction = desk.get("transaction", str(refund["transaction"])) if refund else None
     if refund is None or transaction is None or refund["status"] != "processing":
         return
-    refund["status"] = cards.typed(transaction["card"]).refund
+    by_card = cards.typed(transaction["card"]).refund if transaction["card"] else "processed"
+    refund |= {"status": "processed" if refund["retried"] else by_card, "ended": desk.now}
     if refund["status"] == "processed":
         refund |= {"refunded": desk.now, "refund_reference": ids.derived(str(refund["id"]), 12)}
+        settlements.expect(desk)
     else:
         refund["refund_reference"] = "TRF_" + ids.fresh_lower(15)
     desk.save("refund", refund)
@@ -212,7 +240,7 @@ def _tell(desk: Desk, refund: Json, status: str) -> None:
         "processor": "instant-transfer",
         "customer": customer,
         "integration": int(desk.account.id),
-        "domain": "test",
+        "domain": domain(desk),
     }
     if status == "needs-attention":
         del data["processor"]
