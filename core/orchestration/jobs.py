@@ -26,6 +26,8 @@ LANES: Mapping[str, str] = {
     "close_payment": "payments",
     "sync_payment": "payments",
     "expire_payment": "payments",
+    "forget_method": "payments",
+    "push_customer": "payments",
     "process_webhook": "webhooks",
     "deliver_event": "deliveries",
 }

@@ -1,0 +1,183 @@
+"""Saved payment methods: kept under the customer's key, charged later, and forgotten at the provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.engine import Connection
+
+from core.audit import log
+from core.domain.identifiers import new_id
+from core.domain.outcomes import KeptMethod
+from core.orchestration import jobs, people
+from core.orchestration.context import Cause, Core
+from core.persistence.database import Scope, present
+from core.persistence.queries import customers as rows
+from core.persistence.vault import Place
+from core.providers.base import SavedMethod
+
+Row = Mapping[Any, Any]
+
+#: What a method that is not kept any more leaves behind: a row that payments can name.
+_FORGOTTEN: Mapping[str, Any] = {"status": "forgotten", "sealed": None, "fingerprint_index": None}
+
+
+def keep(core: Core, connection: Connection, payment: Row, transaction: Row, method: KeptMethod) -> UUID | None:
+    """Save what a payment was paid with; None when the customer is gone.
+
+    A card that is saved already stays one method and is charged by its newest token from now on.
+    """
+    scope = Scope(payment["merchant_id"], payment["mode"])
+    customer_id = payment["customer_id"]
+    # The lock keeps the person from being erased, and the same card from being saved beside this.
+    customer = None if customer_id is None else rows.lock_customer(connection, scope, customer_id)
+    key = None if customer is None else core.vault.customer_key(connection, scope, customer_id)
+    if customer is None or customer["erased_at"] is not None or key is None:
+        return None
+    token_index, fingerprint_index = _indexes(core, method)
+    account_id = transaction["provider_account_id"]
+    known = rows.same_methods(connection, customer_id, account_id, token_index, fingerprint_index)
+    method_id = known[0]["id"] if known else new_id()
+    older = [token for row in known for token in _tokens(core, connection, scope, row) if token != method.token]
+    for row in known[1:]:
+        rows.update_method(connection, row["id"], {**_FORGOTTEN, "forgotten_at": present(connection)})
+    kept = {**asdict(method), "older": list(dict.fromkeys(older))}
+    values = {
+        "kind": method.kind,
+        "status": "active",
+        "sealed": key.seal_json(Place("payment_methods", "sealed", method_id), kept),
+        "token_index": token_index,
+        "fingerprint_index": fingerprint_index,
+    }
+    if known:
+        rows.update_method(connection, method_id, values)
+    else:
+        fixed = {
+            "id": method_id,
+            "customer_id": customer_id,
+            "payment_id": payment["id"],
+            "provider": transaction["provider"],
+            "provider_account_id": account_id,
+        }
+        rows.insert_method(connection, scope, {**fixed, **values})
+    cause = Cause("answer", "worker")
+    audit(connection, scope, method_id, "saved", cause, payment_id=payment["id"], details={"again": bool(known)})
+    return method_id
+
+
+def _indexes(core: Core, method: KeptMethod) -> tuple[bytes, bytes | None]:
+    fingerprint = method.fingerprint
+    return (
+        _token_index(core, method.token),
+        None
+        if fingerprint is None
+        else core.vault.blind_index("payment_method.fingerprint", fingerprint.encode().hex()),
+    )
+
+
+def _token_index(core: Core, token: str) -> bytes:
+    """Written in hex first: two tokens that differ in their case only are two tokens."""
+    return core.vault.blind_index("payment_method.token", token.encode().hex())
+
+
+def load_for_payment(connection: Connection, scope: Scope, method_id: UUID) -> Row | None:
+    """One that can be charged; None for any other, and for another merchant's."""
+    row = rows.find_method(connection, scope, method_id)
+    return row if row is not None and row["status"] == "active" else None
+
+
+def open_saved(core: Core, connection: Connection, scope: Scope, row: Row) -> SavedMethod | None:
+    """What the provider is told to charge; None once the method is being forgotten, or the person is erased."""
+    kept = people.kept_of(core, connection, scope, row)
+    if kept is None:
+        return None
+    return SavedMethod(kept["token"], kept["provider_customer"], kept["email"])
+
+
+def gone(core: Core, connection: Connection, account_id: UUID, token: str) -> int:
+    """The provider dropped a method by itself; returns how many of ours that was, which are forgotten here too.
+
+    What it may still keep of the same card under an older token, it is told to drop.
+    """
+    found = rows.methods_by_token(connection, account_id, _token_index(core, token))
+    for row in found:
+        scope = Scope(row["merchant_id"], row["mode"])
+        older = [one for one in _tokens(core, connection, scope, row) if one != token]
+        cause = Cause("webhook", "provider")
+        if older:
+            begin_forgetting(core, connection, scope, row, cause, older)
+        else:
+            end_forgetting(connection, scope, row, cause)
+    return len(found)
+
+
+def begin_forgetting(
+    core: Core,
+    connection: Connection,
+    scope: Scope,
+    row: Row,
+    cause: Cause,
+    tokens: Sequence[str] | None = None,
+) -> UUID:
+    """From now on nothing can be charged with it, and a job tells the provider; returns that job.
+
+    The tokens move under the merchant's key: the provider has to be told also when the person is erased meanwhile.
+    """
+    if row["status"] == "active":
+        opened = _tokens(core, connection, scope, row) if tokens is None else tokens
+        sealed = core.vault.merchant_key(connection, scope).seal_json(
+            Place("payment_methods", "sealed", row["id"]), {"tokens": list(opened)}
+        )
+        changed = {"status": "forgetting", "sealed": sealed, "fingerprint_index": None}
+        rows.update_method(connection, row["id"], changed)
+        audit(connection, scope, row["id"], "forgetting", cause, steps=(row["status"], "forgetting"))
+    arguments = {"request_id": cause.request_id, "actor": cause.actor}
+    return jobs.enqueue(connection, scope, "forget_method", target_id=row["id"], arguments=arguments)
+
+
+def end_forgetting(connection: Connection, scope: Scope, row: Row, cause: Cause) -> None:
+    """Nothing of the method is left but its row. The caller has locked it."""
+    rows.update_method(connection, row["id"], {**_FORGOTTEN, "forgotten_at": present(connection)})
+    audit(connection, scope, row["id"], "forgotten", cause, steps=(row["status"], "forgotten"))
+
+
+def _tokens(core: Core, connection: Connection, scope: Scope, row: Row) -> list[str]:
+    """Every token the provider may keep of a method, newest first; none once the person is erased."""
+    if row["sealed"] is None:
+        return []
+    place = Place("payment_methods", "sealed", row["id"])
+    if row["status"] == "forgetting":
+        opened = core.vault.merchant_key(connection, scope).open_json(place, row["sealed"])
+        return [str(token) for token in opened["tokens"]]
+    kept = people.kept_of(core, connection, scope, row)
+    return [] if kept is None else [kept["token"], *kept["older"]]
+
+
+def audit(
+    connection: Connection,
+    scope: Scope,
+    method_id: UUID,
+    verb: str,
+    cause: Cause,
+    *,
+    payment_id: UUID | None = None,
+    steps: tuple[str, str] | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    log.record(
+        connection,
+        scope=scope,
+        actor=cause.actor,
+        action=f"payment_method.{verb}",
+        subject_kind="payment_method",
+        subject_id=method_id,
+        payment_id=payment_id,
+        from_status=None if steps is None else steps[0],
+        to_status=None if steps is None else steps[1],
+        cause=cause.kind,
+        request_id=cause.request_id,
+        details=details,
+    )

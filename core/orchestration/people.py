@@ -1,0 +1,69 @@
+"""What is sealed of a person and of what they pay with, opened; and how both are shown to their merchant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from core.domain.identifiers import public_id
+from core.domain.representations import timestamp
+from core.orchestration.context import Core
+from core.persistence.database import Scope
+from core.persistence.vault import Place
+from core.providers.base import Person
+
+Row = Mapping[Any, Any]
+
+
+def person_of(core: Core, connection: Connection, scope: Scope, customer: Row) -> Person:
+    """Nobody, once the person is erased."""
+    key = core.vault.customer_key(connection, scope, customer["id"]) if customer["sealed"] is not None else None
+    if key is None:
+        return Person()
+    return Person(**key.open_json(Place("customers", "sealed", customer["id"]), customer["sealed"]))
+
+
+def customer_body(row: Row, person: Person) -> dict[str, Any]:
+    return {
+        "id": public_id("customer", row["id"]),
+        "mode": row["mode"],
+        "email": person.email,
+        "name": person.name,
+        "phone": person.phone,
+        "reference": row["reference"],
+        "metadata": row["metadata"],
+        "created_at": timestamp(row["created_at"]),
+        "updated_at": timestamp(row["updated_at"]),
+    }
+
+
+def kept_of(core: Core, connection: Connection, scope: Scope, method: Row) -> dict[str, Any] | None:
+    """Token and card of a saved method; None once it is being forgotten, or the person is erased."""
+    if method["status"] != "active" or method["sealed"] is None:
+        return None
+    key = core.vault.customer_key(connection, scope, method["customer_id"])
+    if key is None:
+        return None
+    kept: dict[str, Any] = key.open_json(Place("payment_methods", "sealed", method["id"]), method["sealed"])
+    return kept
+
+
+def method_body(row: Row, kept: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Never the token. Card and bank are shown while the method can be charged."""
+    shown = kept or {}
+    names = ("brand", "last4", "exp_month", "exp_year")
+    card = {name: shown.get(name) for name in names}
+    return {
+        "id": public_id("payment_method", row["id"]),
+        "mode": row["mode"],
+        "customer": public_id("customer", row["customer_id"]),
+        "provider": row["provider"],
+        "provider_account": public_id("provider_account", row["provider_account_id"]),
+        "kind": row["kind"],
+        "card": card if any(value is not None for value in card.values()) else None,
+        "bank": shown.get("bank"),
+        "status": row["status"],
+        "created_at": timestamp(row["created_at"]),
+    }
