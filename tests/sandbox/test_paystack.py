@@ -191,3 +191,52 @@ def test_a_body_that_is_not_json(integration):
         timeout=5,
     )
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_params")
+
+
+def test_xof_has_no_fractions(integration):
+    paid = integration.paid(amount=10_099, currency="XOF")
+    assert (paid["amount"], paid["requested_amount"], paid["currency"]) == (10_000, 10_000, "XOF")
+
+
+@pytest.mark.parametrize(
+    ("currency", "smallest"), [("NGN", 5_000), ("GHS", 10), ("ZAR", 100), ("KES", 300), ("USD", 200), ("XOF", 100)]
+)
+def test_smallest_amounts(integration, currency, smallest):
+    assert integration.initialize(amount=str(smallest), currency=currency)["reference"]
+    sent = {"email": "a@shop.example", "amount": smallest - 1, "currency": currency}
+    assert integration.call("POST", "/transaction/initialize", **sent)[1]["code"] == "invalid_amount"
+
+
+def test_the_page_offers_the_channels_asked_for(integration, eventually):
+    started = integration.initialize(channels=["bank_transfer"])
+    page = integration.session.get(started["authorization_url"], timeout=5).text
+    assert "Pay by bank transfer" in page
+    assert 'name="card"' not in page
+    # Neither a card nor another channel is taken.
+    integration.submit(started["authorization_url"], action="pay", card="4084084084084081")
+    integration.submit(started["authorization_url"], action="channel", channel="ussd")
+    assert integration.verify(started["reference"])["status"] == "abandoned"
+    answer = integration.submit(started["authorization_url"], action="channel", channel="bank_transfer")
+    assert answer.headers["Location"].startswith("https://shop.example/back?trxref=")
+    eventually(lambda: integration.verify(started["reference"])["status"] == "success")
+    paid = integration.verify(started["reference"])
+    assert (paid["channel"], paid["authorization"]["reusable"]) == ("bank_transfer", False)
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"), [(None, ""), ("", ""), ("0", "0"), ('{"a": 1}', {"a": 1}), ({"a": 1}, {"a": 1}), ("{", "{")]
+)
+def test_the_forms_of_metadata(integration, sent, shown):
+    assert integration.verify(integration.initialize(metadata=sent)["reference"])["metadata"] == shown
+
+
+def test_a_live_key_has_live_objects(paystack_sandbox):
+    key = "sk_live_local"
+    paystack_sandbox.door("POST", "accounts", secret_key=key)
+    answer = paystack_sandbox.http.post(
+        paystack_sandbox.url + "/customer",
+        json={"email": "a@shop.example"},
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=5,
+    )
+    assert answer.json()["data"]["domain"] == "live"

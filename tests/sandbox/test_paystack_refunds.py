@@ -97,3 +97,27 @@ def test_an_unpaid_transaction_has_nothing_to_refund(integration):
 def test_unknown_refunds(integration):
     assert integration.call("GET", "/refund/1")[0] == 404
     assert integration.call("GET", "/refund?transaction=1")[1]["data"] == []
+
+
+def test_a_refund_that_needs_attention_is_retried(integration, eventually):
+    paid = integration.paid(card="4084080000671902")
+    made = refund(integration, transaction=paid["id"])
+    details = {"currency": "NGN", "account_number": "1234567890", "bank_id": "9"}
+    address = f"/refund/retry_with_customer_details/{made['id']}"
+    eventually(lambda: status_of(integration, made["id"]) == "needs-attention")
+    assert integration.call("POST", address)[1]["code"] == "missing_params"
+    status, body = integration.call("POST", address, refund_account_details=details)
+    assert (status, body["data"]["status"], body["data"]["transaction"]) == (200, "processing", paid["id"])
+    eventually(lambda: status_of(integration, made["id"]) == "processed")
+    status, body = integration.call("POST", address, refund_account_details=details)
+    assert (status, body["status"]) == (422, False)
+    assert body["message"].startswith("Invalid Refund state")
+
+
+def test_refunds_are_listed_by_what_is_asked(integration):
+    first, second = integration.paid(), integration.paid(currency="GHS")
+    made = [refund(integration, transaction=one["id"], amount=100)["id"] for one in (first, second)]
+    find = lambda query: [one["id"] for one in integration.call("GET", f"/refund?{query}")[1]["data"]]  # noqa: E731
+    assert find("currency=GHS") == made[1:]
+    assert find(f"transaction={first['id']}") == made[:1]
+    assert (find("perPage=1&page=2"), find("from=2099-01-01")) == (made[:1], [])
