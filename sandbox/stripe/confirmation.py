@@ -20,6 +20,10 @@ NO_METHOD = (
     " PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment"
     " method or ConfirmationToken."
 )
+NOTHING_TO_SET_UP = (
+    "You cannot confirm with the `off_session` parameter when `setup_future_usage` is also set on the PaymentIntent"
+    " because you cannot set up future usages when processing payments off-session."
+)
 NEEDS_MANDATE = (
     "The provided PaymentMethod requires a mandate, but no existing mandate was found. Collect mandate acceptance from"
     " the customer, then confirm the PaymentIntent again with `mandate_data`."
@@ -39,6 +43,8 @@ def refuse_without_return_url(automatic: Json | None, given: Json, intent: Json 
 
 def confirm(desk: Desk, intent: Json, given: Json) -> None:
     """Tries to pay; the intent is changed and saved. Raises a card error when the card says no."""
+    if given.get("off_session") and intent["setup_future_usage"]:
+        raise StripeError(400, NOTHING_TO_SET_UP, param="off_session")
     method_id = given.get("payment_method") or intent["payment_method"]
     if not method_id:
         raise wrong_state(NO_METHOD, public(intent))

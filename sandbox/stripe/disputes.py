@@ -15,6 +15,8 @@ EVIDENCE_DUE_AFTER = 9 * 86400
 # docs.stripe.com/disputes/how-disputes-work: an inquiry that nobody escalates ends by itself.
 INQUIRY_ENDS_AFTER = 120 * 86400
 
+_REASON_CODES = {"fraudulent": "10.4", "product_not_received": "13.1"}
+
 OPEN = ("needs_response", "warning_needs_response")
 # How a dispute of each status ends when it is given up, or decided for the merchant or the cardholder.
 LOST = {"needs_response": "lost", "under_review": "lost"}
@@ -66,7 +68,7 @@ def _new(desk: Desk, charge: Json, reason: str, inquiry: bool) -> Json:
             "brand": charge["payment_method_details"].get("card", {}).get("brand"),
             "case_type": "inquiry" if inquiry else "chargeback",
             "network": charge["payment_method_details"].get("card", {}).get("network"),
-            "network_reason_code": "10.4",
+            "network_reason_code": "10" if inquiry else _REASON_CODES.get(reason, "10.4"),
         }
     }
     return {
@@ -108,6 +110,7 @@ def _end(desk: Desk, dispute: Json, status: str) -> None:
     if status == "won":
         dispute["balance_transactions"].append(balance.record(desk, "adjustment", dispute["amount"], dispute))
     if status != "lost":
+        dispute["is_charge_refundable"] = True
         _block_refunds(desk, dispute, False)
     dispute["status"] = status
     desk.save("dispute", dispute)
@@ -164,8 +167,6 @@ def refunded(desk: Desk, charge: Json) -> None:
     """A customer who got everything back has nothing to ask any more."""
     if charge["disputed"] and charge["refunded"]:
         for dispute in desk.children("dispute", charge["id"]):
-            dispute["is_charge_refundable"] = False
-            desk.save("dispute", dispute)
             close_inquiry(desk, dispute["id"])
 
 
@@ -179,7 +180,7 @@ def submit(desk: Desk, dispute: Json) -> None:
 def _find(call: Call) -> Json:
     dispute = call.desk.get("dispute", call.args[0])
     if dispute is None:
-        raise missing("dispute", call.args[0], "id")
+        raise missing("dispute", call.args[0], "dispute")
     return dispute
 
 

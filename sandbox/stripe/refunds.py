@@ -49,7 +49,8 @@ def new(desk: Desk, charge: Json, amount: int, given: Json) -> Json:
 
 def _destination(charge: Json) -> Json:
     if charge["payment_method_details"]["type"] == "card":
-        return {"card": {"type": "refund"}, "type": "card"}
+        reference = {"reference_status": "pending", "reference_type": "acquirer_reference_number"}
+        return {"card": {**reference, "type": "refund"}, "type": "card"}
     return {"us_bank_transfer": {"reference": None, "reference_status": None}, "type": "us_bank_transfer"}
 
 
@@ -104,7 +105,7 @@ def _charge(desk: Desk, given: Json) -> Json:
         )  # fmt: skip
     charge = desk.get("charge", given["charge"])
     if charge is None:
-        raise missing("charge", given["charge"], "charge")
+        raise missing("charge", given["charge"], "id")
     if charge["status"] != "succeeded" or not charge["captured"]:
         raise StripeError(
             400,
@@ -209,13 +210,9 @@ def update(call: Call) -> Json:
 
 
 def cancel(call: Call) -> Json:
-    refund = _found(call)
-    raise StripeError(
-        400,
-        f"Refund {refund['id']} has a status of {refund['status']}. Only refunds with status requires_action can be"
-        " canceled.",
-        saved=True,
-    )
+    """Only a refund that waits for the customer's bank details could be canceled, and cards never do."""
+    _found(call)
+    raise StripeError(400, "Canceling this refund is unsupported.", saved=True)
 
 
 def list_refunds(call: Call) -> Json:
