@@ -9,8 +9,16 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from api.schemas.base import Amount, Body, Shown, id_pattern
 from api.schemas.parameters import Currency, KnownProvider, Short
-from core.domain.commands import CreatePayment, PaymentMethod, PersonDetails, RedirectMethod, TokenMethod
-from core.domain.errors import CapabilityUnsupported, FieldError
+from core.domain.commands import (
+    CreatePayment,
+    PaymentMethod,
+    PersonDetails,
+    RedirectMethod,
+    SavedPaymentMethod,
+    TokenMethod,
+)  # fmt: skip
+from core.domain.errors import FieldError, RequestRefused
+from core.domain.identifiers import parse_id
 
 _MAX_METADATA = 50
 
@@ -29,7 +37,7 @@ class Redirect(Body):
 
 
 class Saved(Body):
-    """A saved method. Not taken yet: 422 `capability_unsupported`."""
+    """A method that an earlier payment with `save_payment_method` left behind."""
 
     type: Literal["saved"]
     id: str = Field(pattern=id_pattern("payment_method"))
@@ -92,9 +100,13 @@ class CreatePaymentBody(Body):
         "automatic", description="`manual` holds the money until it is captured."
     )
     payment_method: Method
-    customer: Person | None = Field(None, description="Details. An id (`cus_…`) is not taken yet.")
-    save_payment_method: bool = Field(False, description="Not taken yet.")
-    off_session: bool = Field(False, description="Not taken yet.")
+    customer: Person | None = Field(None, description="An id (`cus_…`), or details, which make a customer.")
+    save_payment_method: bool = Field(
+        False, description="Keep what is paid with for later payments of this customer, who has to be named."
+    )
+    off_session: bool = Field(
+        False, description="The customer is away: with a saved method only. Nobody can authenticate then."
+    )
     provider: KnownProvider | None = Field(
         None, description="Pins one; null lets the router choose.", examples=["stripe"]
     )
@@ -104,8 +116,8 @@ class CreatePaymentBody(Body):
     metadata: Metadata = Field(default_factory=dict)
 
     def command(self) -> CreatePayment:
-        """Raises CapabilityUnsupported for what a later version brings."""
-        _refuse_later_wishes(self)
+        """Raises RequestRefused for wishes that do not go together."""
+        _refuse_contradictions(self)
         person = self.customer
         details = PersonDetails(person.email, person.name, person.phone) if isinstance(person, Customer) else None
         return CreatePayment(
@@ -114,6 +126,9 @@ class CreatePaymentBody(Body):
             method=_method(self.payment_method),
             capture=self.capture,
             person=details if details != PersonDetails() else None,
+            customer_id=parse_id("customer", person) if isinstance(person, str) else None,
+            save_method=self.save_payment_method,
+            off_session=self.off_session,
             provider=self.provider,
             return_url=self.return_url,
             reference=self.reference,
@@ -123,25 +138,27 @@ class CreatePaymentBody(Body):
 
 
 def _method(asked: Token | Redirect | Saved) -> PaymentMethod:
-    return TokenMethod(asked.token) if isinstance(asked, Token) else RedirectMethod()
+    match asked:
+        case Token():
+            return TokenMethod(asked.token)
+        case Saved():
+            return SavedPaymentMethod(parse_id("payment_method", asked.id))
+        case Redirect():
+            return RedirectMethod()
 
 
-def _refuse_later_wishes(body: CreatePaymentBody) -> None:
-    wishes = (
-        (
-            isinstance(body.payment_method, Saved),
-            "payment_method",
-            "saved payment methods are not supported yet; send a token or redirect",
-        ),
-        (isinstance(body.customer, str), "customer", "customers by id are not supported yet; send the details"),
-        (body.save_payment_method, "save_payment_method", "saving payment methods is not supported yet"),
-        (body.off_session, "off_session", "payments without the customer present are not supported yet"),
+def _refuse_contradictions(body: CreatePaymentBody) -> None:
+    saved = isinstance(body.payment_method, Saved)
+    nobody = body.customer is None or body.customer == Customer()
+    wrong = (
+        (body.off_session and not saved, "off_session", "needs a saved payment method"),
+        (saved and isinstance(body.customer, Customer), "customer", "name the customer by id, or leave it out"),
+        (saved and body.save_payment_method, "save_payment_method", "the method is saved already; leave it out"),
+        (body.save_payment_method and nobody, "save_payment_method", "needs a customer, by id or with details"),
     )
-    errors = [FieldError(field, message) for wished, field, message in wishes if wished]
+    errors = [FieldError(field, message) for found, field, message in wrong if found]
     if errors:
-        raise CapabilityUnsupported(
-            "this version of Tollgate cannot do what is asked; nothing was stored", errors=errors
-        )
+        raise RequestRefused("some wishes do not go together", errors=errors)
 
 
 class CaptureBody(Body):
@@ -177,7 +194,10 @@ class Decline(Shown):
 
 
 class MethodShown(Shown):
+    """`id` is the saved method that was used, or that the payment left behind."""
+
     type: Literal["token", "redirect", "saved"]
+    id: str | None
 
 
 class Payment(Shown):

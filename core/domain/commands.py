@@ -20,7 +20,14 @@ class RedirectMethod:
     """The provider's hosted page; the only method that can cross providers."""
 
 
-PaymentMethod = TokenMethod | RedirectMethod
+@dataclass(frozen=True, slots=True)
+class SavedPaymentMethod:
+    """A method that an earlier payment left behind; it belongs to one account at one provider."""
+
+    id: UUID
+
+
+PaymentMethod = TokenMethod | RedirectMethod | SavedPaymentMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +41,19 @@ class PersonDetails:
 
 @dataclass(frozen=True, slots=True)
 class CreatePayment:
-    """`amount` in minor units of `currency`; `provider` pins one, None lets the router choose."""
+    """`amount` in minor units of `currency`; `provider` pins one, None lets the router choose.
+
+    The customer is named by id or described by `person`, never both.
+    """
 
     amount: int
     currency: str
     method: PaymentMethod
     capture: Literal["automatic", "manual"] = "automatic"
     person: PersonDetails | None = None
+    customer_id: UUID | None = None
+    save_method: bool = False  # keep the method for later payments of this customer
+    off_session: bool = False  # the customer is away; with a saved method only
     provider: str | None = None
     return_url: str | None = None
     reference: str | None = None

@@ -29,7 +29,7 @@ def payment(row: Mapping[Any, Any], next_action: Mapping[str, Any] | None = None
         "amount": row["amount"],
         "currency": row["currency"],
         "capture": row["capture"],
-        "payment_method": {"type": row["method"]},
+        "payment_method": {"type": row["method"], "id": _id("payment_method", row["payment_method_id"])},
         "customer": _id("customer", row["customer_id"]),
         "provider": row["provider"],
         "provider_account": _id("provider_account", row["provider_account_id"]),
@@ -66,6 +66,26 @@ def refund(row: Mapping[Any, Any]) -> dict[str, Any]:
         "reason": row["reason"],
         "origin": row["origin"],
         "failure": row["failure"],
+        "created_at": timestamp(row["created_at"]),
+        "updated_at": timestamp(row["updated_at"]),
+    }
+
+
+def dispute(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Without the evidence, which is people's data."""
+    return {
+        "id": public_id("dispute", row["id"]),
+        "mode": row["mode"],
+        "payment": public_id("payment", row["payment_id"]),
+        "provider": row["provider"],
+        "status": row["status"],
+        "amount": row["amount"],
+        "currency": row["currency"],
+        "reason": row["reason"],
+        "refundable": row["refundable"],
+        "withheld": row["withheld"],
+        "evidence_due_by": timestamp(row["evidence_due_by"]),
+        "evidence_sent_at": timestamp(row["evidence_sent_at"]),
         "created_at": timestamp(row["created_at"]),
         "updated_at": timestamp(row["updated_at"]),
     }

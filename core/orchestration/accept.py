@@ -5,7 +5,7 @@ The doors the Payment API calls. Each refuses what cannot be before anything is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from core.domain.commands import (
     PersonDetails,
     RedirectMethod,
     RefundPayment,
+    SavedPaymentMethod,
     SyncPayment,
     TokenMethod,
 )
@@ -28,6 +29,7 @@ from core.orchestration import idempotency, jobs, permits, router, status_manage
 from core.orchestration.context import Caller, Core
 from core.orchestration.idempotency import Accepted, IdempotencyKey
 from core.orchestration.intake import Row, cause_of, enqueue, locked_payment
+from core.orchestration.payer import Payer, payer_of
 from core.persistence.database import Scope, present
 from core.persistence.queries import payments as rows
 from core.persistence.vault import Place
@@ -51,10 +53,11 @@ def create_payment(core: Core, caller: Caller, command: CreatePayment, key: Idem
     """
 
     def act(connection: Connection) -> Accepted:
-        wish = wish_of(command)
+        payer = payer_of(connection, caller.scope, command)
+        wish = wish_of(command, payer)
         found = router.candidates(connection, caller.scope.merchant_id, caller.scope.mode, wish)
         router.require_eligible(found, wish)
-        payment = _store_payment(core, connection, caller, command)
+        payment = _store_payment(core, connection, caller, command, payer)
         answer = enqueue(connection, caller, "create_payment", payment)
         idempotency.keep(connection, caller.scope, key, answer)
         return answer
@@ -139,27 +142,37 @@ def _answer(
     return answer
 
 
-def wish_of(command: CreatePayment) -> router.Wish:
+def wish_of(command: CreatePayment, payer: Payer) -> router.Wish:
     return router.Wish(
         command.amount,
         command.currency,
         _method_name(command),
         command.capture,
         command.provider,
-        command.person is not None and command.person.email is not None,
+        payer.has_email,
         command.return_url is not None,
+        command.save_method,
+        command.off_session,
+        payer.account_id,
     )
 
 
+_METHODS: Mapping[type, str] = {TokenMethod: "token", RedirectMethod: "redirect", SavedPaymentMethod: "saved"}
+
+
 def _method_name(command: CreatePayment) -> str:
-    return "redirect" if isinstance(command.method, RedirectMethod) else "token"
+    return _METHODS[type(command.method)]
 
 
-def _store_payment(core: Core, connection: Connection, caller: Caller, command: CreatePayment) -> Row:
+def _store_payment(core: Core, connection: Connection, caller: Caller, command: CreatePayment, payer: Payer) -> Row:
     payment_id = new_id()
+    customer_id = payer.customer_id or _store_customer(core, connection, caller.scope, command.person)
     values = {
         "id": payment_id,
-        "customer_id": _store_customer(core, connection, caller.scope, command.person),
+        "customer_id": customer_id,
+        "payment_method_id": payer.method_id,
+        "save_method": command.save_method,
+        "off_session": command.off_session,
         "amount": command.amount,
         "currency": command.currency,
         "capture": command.capture,

@@ -16,10 +16,19 @@ from sqlalchemy.engine import Connection
 from core.domain.identifiers import new_id
 from core.domain.outcomes import CANCEL_AFTER_DECLINE, Canceled, Facts
 from core.domain.statuses import FINAL_PAYMENT, OPEN_TRANSACTION
-from core.orchestration import jobs, permits, provider_manager, requests, router, status_manager
+from core.orchestration import (
+    enrol,
+    jobs,
+    payment_methods,
+    permits,
+    provider_manager,
+    requests,
+    router,
+    status_manager,
+)  # fmt: skip
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
-from core.orchestration.steps import Ask, Send, Step
+from core.orchestration.steps import Ask, Enrol, Send, Step
 from core.persistence import pipeline
 from core.persistence.database import Scope, present
 from core.persistence.queries import payments as rows
@@ -62,7 +71,7 @@ def start_new(core: Core, connection: Connection, job: Job, payment: Row) -> Ste
     return _start_anew(core, connection, job, payment, [])
 
 
-def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent: Sequence[Row]) -> Send | None:
+def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent: Sequence[Row]) -> Step | None:
     starts = [row for row in sent if status_manager.is_start(row)]
     found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish_of(connection, payment))
     left = router.eligible(found, used_accounts(starts))
@@ -71,14 +80,22 @@ def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent
         jobs.finish(connection, job)
         return None
     account = provider_manager.open_account(core, connection, job.scope, left[0].account_id)
+    known = enrol.customer_at(core, connection, job.scope, payment, account)
+    if isinstance(known, Enrol):
+        return known
     chosen = {
         "provider": left[0].provider,
         "provider_account_id": left[0].account_id,
         "route": {"chosen": left[0].as_dict()["account"], "candidates": [one.as_dict() for one in found]},
     }
-    pipeline.update(connection, payments, payment["id"], chosen)
     transaction_id, number = new_id(), len(starts) + 1
-    request = requests.start_request(core, connection, job.scope, payment, transaction_id, number)
+    try:
+        request = requests.start_request(core, connection, job.scope, payment, transaction_id, number, known)
+    except requests.MethodGone:
+        status_manager.fail_unsent(core, connection, payment, _METHOD_GONE, cause_of(job))
+        jobs.finish(connection, job)
+        return None
+    pipeline.update(connection, payments, payment["id"], chosen)
     return _announce(core, connection, job, payment, account, request.kind, number, transaction_id, request)
 
 
@@ -93,7 +110,19 @@ def wish_of(connection: Connection, payment: Row) -> router.Wish:
         payment["provider_pin"],
         customer is not None and customer["email_index"] is not None,
         payment["return_url"] is not None,
+        payment["save_method"],
+        payment["off_session"],
+        _account_of_method(connection, payment),
     )
+
+
+def _account_of_method(connection: Connection, payment: Row) -> UUID | None:
+    """Of a saved method that is charged; one that was deleted meanwhile is noticed when it is opened."""
+    if payment["method"] != "saved":
+        return None
+    scope = Scope(payment["merchant_id"], payment["mode"])
+    row = payment_methods.load_for_payment(connection, scope, payment["payment_method_id"])
+    return None if row is None else row["provider_account_id"]
 
 
 def used_accounts(starts: Sequence[Row]) -> frozenset[UUID]:
@@ -114,6 +143,14 @@ _NO_ACCOUNT = {
     "code": "no_provider_account",
     "category": "hard",
     "message": "No provider account can carry this payment any more.",
+    "provider_code": None,
+}
+
+
+_METHOD_GONE = {
+    "code": "payment_method_gone",
+    "category": "hard",
+    "message": "The saved payment method was deleted before it could be charged.",
     "provider_code": None,
 }
 
@@ -196,14 +233,14 @@ def refund(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
             status_manager.fail_refund(connection, payment, wanted, _BEHIND_REVIEW, cause_of(job))
             return _done(connection, job)
         return _wait(connection, job, "another refund")
-    charged = _charged(sent)
+    charged = charge_of(sent)
     if charged is None:
         failure = {"code": "nothing_to_refund", "message": "No charge of this payment succeeded."}
         status_manager.fail_refund(connection, payment, wanted, failure, cause_of(job))
         return _done(connection, job)
     account = provider_manager.open_account(core, connection, job.scope, charged["provider_account_id"])
     transaction_id, number = new_id(), _count(sent, "refund") + 1
-    request = requests.refund_request(payment, charged, wanted, transaction_id, number)
+    request = requests.refund_request(payment, charged, captured(sent), wanted, transaction_id, number)
     return _announce(
         core, connection, job, payment, account, "refund", number, transaction_id, request, refund_id=wanted["id"]
     )
@@ -242,10 +279,15 @@ def _refund_under_way(sent: Sequence[Row]) -> bool:
     return any(row["kind"] == "refund" and row["status"] in ("sent", "unknown") for row in sent)
 
 
-def _charged(sent: Sequence[Row]) -> Row | None:
+def charge_of(sent: Sequence[Row]) -> Row | None:
     """The transaction that took the money: the payment's own, else one that came late."""
     taken = [row for row in sent if status_manager.is_start(row) and row["status"] == "succeeded"]
     return next((row for row in taken if not row["surplus"]), taken[-1] if taken else None)
+
+
+def captured(sent: Sequence[Row]) -> Row | None:
+    """The capture that took a hold's money."""
+    return next((row for row in sent if row["kind"] == "capture" and row["status"] == "succeeded"), None)
 
 
 def close_start(core: Core, connection: Connection, payment: Row, cause: Cause) -> None:

@@ -15,10 +15,21 @@ from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
 from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Outcome, Unknown
-from core.orchestration import announce, in_flight, inbox, jobs, outbox, pacing, provider_manager, resolve, settle
+from core.orchestration import (
+    announce,
+    enrol,
+    in_flight,
+    inbox,
+    jobs,
+    outbox,
+    pacing,
+    provider_manager,
+    resolve,
+    settle,
+)
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job, LeaseLost
-from core.orchestration.steps import Ask, Step
+from core.orchestration.steps import Ask, Enrol, Send, Step
 from core.orchestration.together import Alone
 from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
@@ -59,6 +70,9 @@ MONEY: Mapping[str, Announcer] = {
 OTHER: Mapping[str, Callable[[Core, Job], None]] = {
     "sync_payment": resolve.sync_payment,
     "expire_payment": resolve.expire_payment,
+    "sync_dispute": disputes.sync_dispute,
+    "send_evidence": dispute_answers.send,
+    "accept_dispute": dispute_answers.send,
     "process_webhook": inbox.process,
     "deliver_event": outbox.deliver_event,
 }
@@ -199,7 +213,7 @@ def take(core: Core, job: Job, step: Step, announced: float | None = None) -> Lo
 
 
 def _call(core: Core, job: Job, step: Step, announced: float) -> LookUp:
-    operation = "look_up" if isinstance(step, Ask) else operation_of(step.request)
+    operation = _operation(step)
     pause = provider_manager.pause(core, job.scope, step.account, operation)
     if pause > pacing.MAX_PAUSE:
         return _kept_back(step, pause)
@@ -210,11 +224,7 @@ def _call(core: Core, job: Job, step: Step, announced: float) -> LookUp:
         raise LeaseLost(str(job.id))
     started = time.monotonic()
     try:
-        result = (
-            step.account.provider.look_up(step.look_up)
-            if isinstance(step, Ask)
-            else _send(step.account.provider, step.request)
-        )
+        result = _perform(step)
     except Exception as error:  # whatever happened after the announcement may have moved money
         log.exception("provider_client_failed")
         result = Unknown({"exception": type(error).__name__})
@@ -228,11 +238,32 @@ def _call(core: Core, job: Job, step: Step, announced: float) -> LookUp:
     return result
 
 
+def _operation(step: Step) -> str:
+    """By the name that pacing and the log know it under."""
+    match step:
+        case Ask():
+            return "look_up"
+        case Enrol():
+            return "upsert_customer"
+        case Send():
+            return operation_of(step.request)
+
+
+def _perform(step: Step) -> LookUp:
+    match step:
+        case Ask():
+            return step.account.provider.look_up(step.look_up)
+        case Enrol():
+            return step.account.provider.upsert_customer(step.request)
+        case Send():
+            return _send(step.account.provider, step.request)
+
+
 def _kept_back(step: Step, pause: float) -> LookUp:
     """It did not leave, and comes back after `pause` seconds."""
     if isinstance(step, Ask):
         return settle.paced_look_up(pause)
-    return NotExecuted(NotExecutedReason.RATE_LIMITED, settle.PACED, retry_after=pause)
+    return NotExecuted(NotExecutedReason.RATE_LIMITED, pacing.PACED, retry_after=pause)
 
 
 def _send(provider: PaymentProvider, request: Request) -> Outcome:
@@ -248,7 +279,7 @@ def _send(provider: PaymentProvider, request: Request) -> Outcome:
 
 
 def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
-    if core.together is not None:
+    if core.together is not None and not isinstance(step, Enrol):
         try:
             following: Step | None = core.together.settle(core, job, step, result)
             return following
@@ -257,6 +288,8 @@ def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
     for pause in (*_COMMIT_PAUSES, None):
         try:
             with core.transaction(job.scope) as connection:
+                if isinstance(step, Enrol):
+                    return enrol.settle(core, connection, job, step, result, announce.start)
                 return settle.settle(core, connection, job, step, result)
         except _TROUBLE:
             if pause is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from core.domain.errors import Forged, NotFoundError
 from core.domain.identifiers import InvalidIdentifier, new_id, parse_id
 from core.domain.outcomes import Canceled, Facts, Succeeded
 from core.domain.statuses import OPEN_TRANSACTION, SURPLUS_ONLY
-from core.orchestration import announce, jobs, provider_manager, status_manager
+from core.orchestration import announce, disputes, jobs, payment_methods, provider_manager, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.settlement import TRANSACTION_STATUS
@@ -29,7 +29,7 @@ from core.persistence.queries import payments as rows
 from core.persistence.queries.findings import open_finding
 from core.persistence.tables import inbox_events
 from core.persistence.vault import DataKey, Place
-from core.providers.base import Ignored, News, VerifiedEvent
+from core.providers.base import AnyNews, DisputeNews, Ignored, MethodNews, News, VerifiedEvent
 
 Row = Mapping[Any, Any]
 
@@ -155,9 +155,16 @@ def process(core: Core, job: Job) -> None:
         _apply_all(core, connection, job, stored, news)
 
 
-def _storable(news: News) -> bool:
+def _storable(news: AnyNews) -> bool:
     """Postgres keeps neither NUL nor half a surrogate pair, and no provider's id holds one."""
-    named = (news.transaction_id, news.provider_id, news.start_provider_id)
+    named: tuple[str | None, ...]
+    match news:
+        case MethodNews():
+            named = (news.token,)
+        case DisputeNews():
+            named = (news.provider_id, *news.charge_ids)
+        case News():
+            named = (news.transaction_id, news.provider_id, news.start_provider_id)
     return all("\x00" not in text and text.isascii() for text in named if text is not None)
 
 
@@ -196,11 +203,22 @@ def _parsed(raw: bytes) -> Mapping[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _apply_all(core: Core, connection: Connection, job: Job, stored: Row, news: list[News]) -> None:
+def _apply_all(core: Core, connection: Connection, job: Job, stored: Row, news: Sequence[AnyNews]) -> None:
     cause = Cause("webhook", stored["provider"], None, f"{stored['kind']} {stored['provider_event_id'] or ''}".strip())
     notes: list[str] = []
     payment_id: UUID | None = None
     for one in news:
+        if isinstance(one, MethodNews):
+            gone = payment_methods.gone(core, connection, stored["provider_account_id"], one.token)
+            told = ("applied", "dropped at the provider") if gone else ("ignored", "no saved payment method of ours")
+            _end(connection, job, stored, *told)
+            return
+        if isinstance(one, DisputeNews):
+            disputed = disputes.take_notice(connection, job.scope, stored["provider_account_id"], one)
+            if disputed is not None:
+                payment_id = disputed
+                notes.append("the provider is asked")
+            continue
         found = _match(connection, stored["provider_account_id"], one)
         if found is None:
             continue
@@ -300,13 +318,13 @@ def _apply_foreign(core: Core, connection: Connection, payment: Row, news: News,
     return "nothing of ours to change"
 
 
-def _park(connection: Connection, job: Job, stored: Row, news: list[News]) -> None:
+def _park(connection: Connection, job: Job, stored: Row, news: Sequence[AnyNews]) -> None:
     """It may be about something whose row is still on its way; tried again, then called foreign."""
     if job.attempts <= len(PARKED_DELAYS):
         _mark(connection, stored, "parked", "no transaction of ours matches yet", None)
         jobs.requeue(connection, job, PARKED_DELAYS[job.attempts - 1])
         return
-    marked = next((one.transaction_id for one in news if one.transaction_id), None)
+    marked = next((one.transaction_id for one in news if isinstance(one, News) and one.transaction_id), None)
     if marked is not None:
         details = {"kind": stored["kind"], "mark": marked}
         open_finding(connection, job.scope, "unmatched_event", str(stored["id"]), details, inbox_id=stored["id"])

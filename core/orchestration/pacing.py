@@ -14,6 +14,8 @@ from redis.retry import Retry
 
 from core.providers.base import Pacing
 
+#: What NotExecuted's detail says when our own pacing kept the request back.
+PACED = "paced"
 #: Longest pause spent holding a thread; anything longer goes back to the queue.
 MAX_PAUSE = 2.0
 #: Sends that may go out together; the steady rate is lowered by it, so that no second holds more than the limit.

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
+from core.orchestration import payment_methods
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
 from core.persistence.vault import Place
 from core.providers.base import (
     CaptureRequest,
+    ChargeRef,
     LookUpRequest,
     Operation,
     Person,
     RefundRequest,
     Request,
+    SavedMethod,
     StartRequest,
     VoidRequest,
     dump_request,
@@ -36,9 +39,16 @@ def provider_key(payment_id: UUID, kind: str, number: int) -> str:
 
 
 def start_request(
-    core: Core, connection: Connection, scope: Scope, payment: Row, transaction_id: UUID, number: int
+    core: Core,
+    connection: Connection,
+    scope: Scope,
+    payment: Row,
+    transaction_id: UUID,
+    number: int,
+    provider_customer: str | None = None,
 ) -> StartRequest:
     kind = "authorize" if payment["capture"] == "manual" else "charge"
+    customer_id = payment["customer_id"]
     return StartRequest(
         payment_id=public_id("payment", payment["id"]),
         transaction_id=public_id("transaction", transaction_id),
@@ -46,14 +56,41 @@ def start_request(
         kind="authorize" if payment["capture"] == "manual" else "charge",
         amount=payment["amount"],
         currency=payment["currency"],
-        method="redirect" if payment["method"] == "redirect" else "token",
+        method=_METHODS[payment["method"]],
         token=_token(core, connection, scope, payment),
-        person=_person(core, connection, scope, payment["customer_id"]),
+        saved=_saved(core, connection, scope, payment),
+        off_session=payment["off_session"],
+        save_method=payment["save_method"],
+        customer_id=public_id("customer", customer_id) if customer_id is not None else None,
+        provider_customer=provider_customer,
+        person=person_of(core, connection, scope, customer_id),
         return_url=payment["return_url"],
         description=payment["description"],
         reference=payment["reference"],
         metadata=payment["metadata"],
     )
+
+
+_METHODS: Mapping[str, Literal["token", "redirect", "saved"]] = {
+    "token": "token",
+    "redirect": "redirect",
+    "saved": "saved",
+}
+
+
+class MethodGone(Exception):
+    """The saved method was forgotten, or its customer erased, after the payment was accepted."""
+
+
+def _saved(core: Core, connection: Connection, scope: Scope, payment: Row) -> SavedMethod | None:
+    """Raises MethodGone."""
+    if payment["method"] != "saved":
+        return None
+    row = payment_methods.load_for_payment(connection, scope, payment["payment_method_id"])
+    opened = payment_methods.open_saved(core, connection, scope, row) if row is not None else None
+    if opened is None:
+        raise MethodGone
+    return opened
 
 
 def _token(core: Core, connection: Connection, scope: Scope, payment: Row) -> str | None:
@@ -64,7 +101,7 @@ def _token(core: Core, connection: Connection, scope: Scope, payment: Row) -> st
     return str(opened["token"])
 
 
-def _person(core: Core, connection: Connection, scope: Scope, customer_id: UUID | None) -> Person:
+def person_of(core: Core, connection: Connection, scope: Scope, customer_id: UUID | None) -> Person:
     """Nobody, when the payment names no one or the person was erased."""
     customer = rows.find_customer(connection, customer_id) if customer_id is not None else None
     if customer is None or customer["sealed"] is None:
@@ -99,19 +136,33 @@ def void_request(payment: Row, start: Row, transaction_id: UUID, number: int) ->
     )
 
 
-def refund_request(payment: Row, start: Row, refund: Row, transaction_id: UUID, number: int) -> RefundRequest:
+def refund_request(
+    payment: Row, start: Row, capture: Row | None, refund: Row, transaction_id: UUID, number: int
+) -> RefundRequest:
+    """`capture` is the one that took the money of a hold."""
+    charge = charge_ref(start, capture)
     return RefundRequest(
         payment_id=public_id("payment", payment["id"]),
         refund_id=public_id("refund", refund["id"]),
         transaction_id=public_id("transaction", transaction_id),
         provider_key=provider_key(payment["id"], "refund", number),
-        provider_id=start["provider_id"],
-        provider_charge_id=start["provider_charge_id"],
+        provider_id=charge.provider_id,
+        provider_charge_id=charge.provider_charge_id,
         amount=refund["amount"],
         currency=refund["currency"],
         reason=refund["reason"],
-        start_extra=_start_extra(start),
+        start_extra=charge.extra,
     )
+
+
+def charge_ref(start: Row, capture: Row | None) -> ChargeRef:
+    """The charge as the provider names it: some make a new one of the capture, whose ids then stand first."""
+    extra = _start_extra(start)
+    charge_id = start["provider_charge_id"]
+    if capture is not None:
+        extra |= _start_extra(capture)
+        charge_id = capture["provider_charge_id"] or charge_id
+    return ChargeRef(start["provider_id"], charge_id, extra)
 
 
 def _start_extra(start: Row) -> dict[str, str]:

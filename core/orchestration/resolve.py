@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,16 @@ from sqlalchemy.engine import Connection
 
 from core.domain.outcomes import ActionRequired, Canceled, Declined, LookUp, NotExecuted, NotFound, Succeeded, Unknown
 from core.domain.statuses import OPEN_TRANSACTION
-from core.orchestration import announce, in_flight, jobs, pacing, provider_manager, requests, settle, status_manager
+from core.orchestration import (
+    announce,
+    asking,
+    jobs,
+    provider_manager,
+    refund_lists,
+    requests,
+    settle,
+    status_manager,
+)  # fmt: skip
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.persistence.database import present
@@ -39,11 +48,14 @@ class Question:
 
 def sync_payment(core: Core, job: Job) -> None:
     """Ask about every open transaction, the hold of an authorized payment, and a watched closed redirect."""
-    questions = _prepare(core, job)
-    for question in questions:
+    # Asked for only where there was money before: what is just paid has no refunds to be surprised by.
+    charge = refund_lists.charge_with_money(core, job)
+    for question in _prepare(core, job):
         result = _ask(core, job, question)
         with core.transaction(job.scope) as connection:
             _apply(core, connection, job, question, result)
+    if charge is not None:
+        refund_lists.look(core, job, charge)
     with core.transaction(job.scope) as connection:
         _plan_next(core, connection, job)
         jobs.finish(connection, job)
@@ -63,17 +75,9 @@ def expire_payment(core: Core, job: Job) -> None:
 
 def _ask(core: Core, job: Job, question: Question) -> LookUp:
     """No transaction is open here. What has no place, or pacing keeps back for long, is asked another time."""
-    with in_flight.call(core, question.account) as pause:
-        return settle.paced_look_up(pause) if pause else _look_up(core, job, question)
-
-
-def _look_up(core: Core, job: Job, question: Question) -> LookUp:
-    wait = provider_manager.pause(core, job.scope, question.account, "look_up")
-    if wait > pacing.MAX_PAUSE:
-        return settle.paced_look_up(wait)
-    if wait > 0:
-        time.sleep(wait)
-    return question.account.provider.look_up(question.look_up)
+    call = partial(question.account.provider.look_up, question.look_up)
+    answer: LookUp | float = asking.ask(core, job.scope, question.account, "look_up", call)
+    return settle.paced_look_up(answer) if isinstance(answer, float) else answer
 
 
 def _prepare(core: Core, job: Job) -> list[Question]:

@@ -29,6 +29,9 @@ class Wish:
     provider_pin: str | None
     has_email: bool
     has_return_url: bool
+    save_method: bool = False
+    off_session: bool = False
+    account_id: UUID | None = None  # of the saved method: no other account can charge it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +55,42 @@ class Candidate:
 def reasons_against(capabilities: Capabilities, wish: Wish) -> tuple[str, ...]:
     """Every declared reason why a provider cannot carry the payment; empty means it can."""
     found = []
-    limit = capabilities.currencies.get(wish.currency)
     if wish.method not in capabilities.methods:
         found.append(f"does not take payment method {wish.method}")
-    if limit is None:
-        found.append(f"does not take {wish.currency}")
-    elif wish.amount < limit.minimum:
-        found.append(f"takes at least {limit.minimum} {wish.currency} (minor units)")
-    elif wish.amount > limit.maximum:
-        found.append(f"takes at most {limit.maximum} {wish.currency} (minor units)")
-    elif wish.amount % limit.step:
-        found.append(f"takes {wish.currency} in steps of {limit.step} (minor units)")
-    if wish.capture == "manual" and wish.method not in capabilities.manual_capture_methods:
-        found.append("cannot authorize first and capture later")
+    found += _against_amount(capabilities, wish)
+    if wish.capture == "manual":
+        found += _against_manual_capture(capabilities, wish)
+    if wish.save_method and wish.method not in capabilities.save_methods:
+        found.append(f"cannot save what a payment by {wish.method} is paid with")
+    if wish.off_session and not capabilities.off_session:
+        found.append("cannot charge while the customer is away")
     if wish.method in capabilities.customer_email_for and not wish.has_email:
         found.append("needs customer.email")
     if wish.method in capabilities.return_url_for and not wish.has_return_url:
         found.append("needs return_url")
     return tuple(found)
+
+
+def _against_amount(capabilities: Capabilities, wish: Wish) -> list[str]:
+    limit = capabilities.currencies.get(wish.currency)
+    if limit is None:
+        return [f"does not take {wish.currency}"]
+    if wish.amount < limit.minimum:
+        return [f"takes at least {limit.minimum} {wish.currency} (minor units)"]
+    if wish.amount > limit.maximum:
+        return [f"takes at most {limit.maximum} {wish.currency} (minor units)"]
+    if wish.amount % limit.step:
+        return [f"takes {wish.currency} in steps of {limit.step} (minor units)"]
+    return []
+
+
+def _against_manual_capture(capabilities: Capabilities, wish: Wish) -> list[str]:
+    if wish.method not in capabilities.manual_capture_methods:
+        return ["cannot authorize first and capture later"]
+    currencies = capabilities.manual_capture_currencies
+    if currencies is not None and wish.currency not in currencies:
+        return [f"cannot authorize first and capture later in {wish.currency}, only in {', '.join(sorted(currencies))}"]
+    return []
 
 
 _ACCOUNTS = (
@@ -94,6 +115,8 @@ def candidates(connection: Connection, merchant_id: UUID, mode: str, wish: Wish)
     for account_id, provider, name, status in _accounts(connection, merchant_id, mode):
         if wish.provider_pin is not None and provider != wish.provider_pin:
             reasons: tuple[str, ...] = (f"the request asks for {wish.provider_pin}",)
+        elif wish.account_id not in (None, account_id):
+            reasons = ("the saved payment method belongs to another account",)
         elif status != "enabled":
             reasons = (f"the account is {status}",)
         else:
@@ -117,7 +140,10 @@ def require_eligible(found: Sequence[Candidate], wish: Wish) -> None:
     """Refuse a payment nobody could carry before anything is stored (422 with the reason per account)."""
     if eligible(found):
         return
-    relevant = [one for one in found if wish.provider_pin in (None, one.provider)]
+    if wish.account_id is not None:
+        relevant = [one for one in found if one.account_id == wish.account_id]
+    else:
+        relevant = [one for one in found if wish.provider_pin in (None, one.provider)]
     if not relevant:
         who = wish.provider_pin or "any provider"
         raise RequestRefused(
@@ -136,6 +162,8 @@ _FIELDS = (
     ("cannot authorize", "capture"),
     ("needs customer.email", "customer.email"),
     ("needs return_url", "return_url"),
+    ("cannot save", "save_payment_method"),
+    ("cannot charge while", "off_session"),
 )
 
 

@@ -29,6 +29,7 @@ from core.domain.statuses import may_step
 from core.orchestration import announce, jobs, provider_manager, router, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job, LeaseLost
+from core.orchestration.pacing import PACED
 from core.orchestration.steps import Ask, Send, Step
 from core.persistence.database import present
 from core.persistence.queries import payments as rows
@@ -38,23 +39,20 @@ from core.providers.base import Capabilities
 
 Row = Mapping[Any, Any]
 
-#: What NotExecuted's detail says when our own pacing kept the request back.
-PACED = "paced"
-
 
 def paced_look_up(pause: float) -> Unknown:
     """A look-up that was kept back says nothing about the transaction; it is due again in `pause` seconds."""
     return Unknown({"look_up": PACED, "pause": pause})
 
 
-def settle(core: Core, connection: Connection, job: Job, step: Step, result: LookUp) -> Step | None:
+def settle(core: Core, connection: Connection, job: Job, step: Send | Ask, result: LookUp) -> Step | None:
     """Write what came of a step. Returns the next step when the job goes on at once. Raises LeaseLost."""
     found = rows.lock_to_settle(connection, job.scope, [(job.payment, step.transaction_id, job.id, job.fence)])
     return settle_locked(core, connection, job, step, result, found[job.id])
 
 
 def settle_locked(
-    core: Core, connection: Connection, job: Job, step: Step, result: LookUp, found: rows.Locked
+    core: Core, connection: Connection, job: Job, step: Send | Ask, result: LookUp, found: rows.Locked
 ) -> Step | None:
     """The same for rows that are locked already."""
     if not found.held:

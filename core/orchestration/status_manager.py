@@ -6,7 +6,7 @@ audit record and, for what merchants see, an event with its deliveries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,22 +18,23 @@ from sqlalchemy.engine import Connection
 from core.audit import log
 from core.domain import representations
 from core.domain.identifiers import new_id
-from core.domain.outcomes import CANCEL_AFTER_DECLINE, Facts, NextAction, Outcome
+from core.domain.outcomes import CANCEL_AFTER_DECLINE, DisputeFacts, Facts, NextAction, Outcome
 from core.domain.statuses import CHARGE_KINDS, FINAL_PAYMENT, check_step
-from core.orchestration import jobs, settlement
+from core.orchestration import dispute_plan, jobs, keepsakes, settlement
 from core.orchestration.context import Cause, Core
 from core.persistence import pipeline
 from core.persistence.database import Scope, present
+from core.persistence.queries import disputes as dispute_rows
 from core.persistence.queries import events
 from core.persistence.queries import payments as rows
 from core.persistence.queries.findings import open_finding
-from core.persistence.tables import payments, refunds, transactions
+from core.persistence.tables import disputes, payments, refunds, transactions
 from core.persistence.vault import Place
 from core.providers.base import News
 
 Row = Mapping[Any, Any]
 
-_TABLES = {"payment": payments, "transaction": transactions, "refund": refunds}
+_TABLES = {"payment": payments, "transaction": transactions, "refund": refunds, "dispute": disputes}
 #: Columns of a new row that nobody names.
 _EMPTY = {subject: dict.fromkeys(table.columns.keys()) for subject, table in _TABLES.items()}
 _SUMS = "amount_authorized amount_captured amount_received amount_refunded amount_disputed refund_reserved sync_count"
@@ -53,6 +54,15 @@ class Applied:
     transaction: Row
     stale: bool = False
     review: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedDispute:
+    """The rows as they are now. `dispute` is the known one, unchanged, where what was said is `stale`."""
+
+    payment: Row
+    dispute: Row
+    stale: bool = False
 
 
 def create_payment(connection: Connection, scope: Scope, values: Mapping[str, Any], cause: Cause) -> Row:
@@ -115,6 +125,9 @@ def apply(
         return Applied(payment, transaction, stale=True)
     transaction = _change(connection, "transaction", transaction, plan.transaction_status, plan.transaction, cause)
     values = dict(plan.payment)
+    if plan.transaction_status == "declined":
+        keepsakes.count_unknown_word(connection, transaction, outcome)
+    values.update(keepsakes.method_values(core, connection, payment, transaction, outcome, cause))
     if transaction["status"] in ("pending", "requires_action"):
         # Not every end is told by webhook: what is open is asked about, also when the payment itself is final.
         values["next_sync_at"] = present(connection) + timedelta(seconds=core.settings.sync_delays[0])
@@ -195,6 +208,35 @@ def adopt_refund(core: Core, connection: Connection, payment: Row, news: News, c
     changed = _change_payment(core, connection, payment, None, plan.payment, cause)
     _change_refund(connection, changed, refund, plan, None, cause)
     return "a refund made at the provider"
+
+
+def apply_dispute(
+    core: Core, connection: Connection, payment: Row, transaction: Row, facts: DisputeFacts, cause: Cause
+) -> AppliedDispute:
+    """Carry what the provider says of a dispute into its row and the locked payment; the first time makes the row."""
+    account_id, scope = transaction["provider_account_id"], _scope(payment)
+    known = dispute_rows.lock_by_provider(connection, account_id, facts.provider_id)
+    plan = dispute_plan.plan(payment, known, facts, present(connection))
+    dispute: Row
+    if known is not None and plan.stale:
+        dispute = known
+    elif known is not None:
+        dispute = _change(connection, "dispute", known, plan.status, plan.values, cause)
+    else:
+        about = {"payment_id": payment["id"], "transaction_id": transaction["id"], "provider": transaction["provider"]}
+        values = {**about, "provider_account_id": account_id, "provider_id": facts.provider_id, **plan.values}
+        dispute = _create(connection, scope, "dispute", values, facts.status, cause, payment["id"])
+    payment = _change_payment(core, connection, payment, None, plan.payment, cause)
+    if plan.told:
+        _keep_raw(core, connection, transaction, facts.raw)
+        body = {"dispute": representations.dispute(dispute), "payment": representations.event_payment(payment)}
+        _emit(connection, scope, f"dispute.{dispute['status']}", payment["id"], body)
+    if plan.changed and plan.status is None:
+        _audit(connection, scope, "dispute", dispute["id"], payment["id"], None, None, cause, changed=plan.changed)
+    if plan.finding is not None:
+        kind, details = plan.finding
+        open_finding(connection, scope, kind, str(dispute["id"]), details, payment_id=payment["id"])
+    return AppliedDispute(payment, dispute, plan.stale)
 
 
 def _create(
@@ -305,7 +347,10 @@ def _report(connection: Connection, payment: Row, transaction: Row, plan: settle
 def _store_body(core: Core, connection: Connection, transaction: Row, outcome: Outcome) -> None:
     """Keep what the provider said, sealed, beside what we made of it."""
     facts = getattr(outcome, "facts", None)
-    raw = facts.raw if facts is not None else getattr(outcome, "raw", None)
+    _keep_raw(core, connection, transaction, facts.raw if facts is not None else getattr(outcome, "raw", None))
+
+
+def _keep_raw(core: Core, connection: Connection, transaction: Row, raw: Mapping[str, Any] | None) -> None:
     if raw is None:
         return
     scope, body_id = _scope(transaction), new_id()
@@ -348,14 +393,20 @@ def _audit(
     subject_id: UUID,
     payment_id: UUID,
     source: str | None,
-    target: str,
+    target: str | None,
     cause: Cause,
+    changed: Sequence[str] = (),
 ) -> None:
+    """Without a target, columns were `changed` and the status was not."""
+    step = "status_changed" if source is not None else "created" if target is not None else "changed"
+    details: dict[str, Any] = {"reference": cause.reference} if cause.reference else {}
+    if changed:
+        details["changed"] = list(changed)
     log.record(
         connection,
         scope=scope,
         actor=cause.actor,
-        action=f"{subject}.{'created' if source is None else 'status_changed'}",
+        action=f"{subject}.{step}",
         subject_kind=subject,
         subject_id=subject_id,
         payment_id=payment_id,
@@ -363,7 +414,7 @@ def _audit(
         to_status=target,
         cause=cause.kind,
         request_id=cause.request_id,
-        details={"reference": cause.reference} if cause.reference else {},
+        details=details,
     )
 
 

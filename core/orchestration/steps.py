@@ -1,4 +1,4 @@
-"""What a worker does next for a money job: send, ask, or nothing. Values between announce, execute and settle."""
+"""What a worker does next for a money job: send, ask, enrol a customer. Values between announce, execute and settle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from core.orchestration.provider_manager import OpenedAccount
-from core.providers.base import LookUpRequest, Request
+from core.providers.base import CustomerRequest, LookUpRequest, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +29,13 @@ class Ask:
     look_up: LookUpRequest
 
 
-Step = Send | Ask
+@dataclass(frozen=True, slots=True)
+class Enrol:
+    """The provider has to know the customer before it can keep a payment method of theirs. Moves no money."""
+
+    account: OpenedAccount
+    customer_id: UUID
+    request: CustomerRequest
+
+
+Step = Send | Ask | Enrol

@@ -18,7 +18,7 @@ from core.domain.outcomes import LookUp
 from core.orchestration import settle
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job
-from core.orchestration.steps import Step
+from core.orchestration.steps import Ask, Send, Step
 from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
 
@@ -40,7 +40,7 @@ class Alone(Exception):
 class _Outcome:
     core: Core
     job: Job
-    step: Step
+    step: Send | Ask
     result: LookUp
     settled: Future[Step | None] = field(default_factory=Future)
 
@@ -53,7 +53,7 @@ class Together:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def settle(self, core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
+    def settle(self, core: Core, job: Job, step: Send | Ask, result: LookUp) -> Step | None:
         """The next step of the job, as `settle.settle` returns it. Raises Alone, LeaseLost."""
         self._ensure_thread()
         outcome = _Outcome(core, job, step, result)

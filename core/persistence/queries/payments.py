@@ -182,6 +182,12 @@ def insert_customer(connection: Connection, scope: Scope, values: Values) -> Non
     pipeline.insert(connection, customers, {"merchant_id": scope.merchant_id, "mode": scope.mode, **values})
 
 
+def hold_customer(connection: Connection, customer_id: UUID) -> RowMapping | None:
+    """The customer, who cannot be erased until the transaction ends."""
+    query = sa.select(customers).where(customers.c.id == customer_id).with_for_update(read=True)
+    return connection.execute(query).mappings().one_or_none()
+
+
 def find_customer(connection: Connection, customer_id: UUID) -> RowMapping | None:
     """Read once a transaction."""
     seen = pipeline.known(connection).setdefault("customers", {})
