@@ -146,7 +146,8 @@ def priced(items: list[Json]) -> tuple[str, int, list[Json]]:
             raise StripeError(400, "Invalid non-negative integer", code="parameter_invalid_integer", param=param)
         currencies.add(money.check_currency(price["currency"]))
         name = (price.get("product_data") or {}).get("name") or "Item"
-        lines.append({"name": name, "amount": price["unit_amount"] * item.get("quantity", 1)})
+        quantity = item.get("quantity", 1)
+        lines.append({"name": name, "amount": price["unit_amount"] * quantity, "quantity": quantity})
     if len(currencies) > 1:
         raise StripeError(400, "All line items must have the same currency.", param="line_items")
     return currencies.pop(), sum(line["amount"] for line in lines), lines

@@ -21,7 +21,7 @@ from . import (
     payment_intents,
 )
 from .errors import StripeError, missing
-from .objects import expanded
+from .objects import expanded, line_items
 
 SESSION_ID_MARK = "{CHECKOUT_SESSION_ID}"
 # Who typed no address on the page.
@@ -145,20 +145,7 @@ def list_sessions(call: Call) -> Json:
 
 
 def list_line_items(call: Call) -> Json:
-    session = find(call.desk, call.args[0])
-    data = [
-        {
-            "id": f"li_{number + 1}",
-            "object": "item",
-            "amount_discount": 0,
-            "amount_subtotal": item["amount"],
-            "amount_tax": 0,
-            "amount_total": item["amount"],
-            "currency": session["currency"],
-            "description": item["name"],
-        }
-        for number, item in enumerate(session["_items"])
-    ]
+    data = line_items(call.desk, find(call.desk, call.args[0])["id"])
     return {"object": "list", "data": data, "has_more": False, "url": call.raw.path}
 
 

@@ -25,8 +25,6 @@ REFERENCES = {
 BY_PREFIX = {
     "ch": "charge", "py": "charge", "re": "refund", "pyr": "refund", "du": "dispute", "po": "payout",
 }  # fmt: skip
-# Lists that an object shows only when asked, and of which kind their parts are.
-INCLUDABLE = {("charge", "refunds"): "refund"}
 DEEPEST_EXPANSION = 4
 
 
@@ -90,9 +88,40 @@ def expand(desk: Desk, holder: Any, steps: list[str], path: str) -> None:
         expand(desk, holder[name], steps[1:], path)
 
 
+def _refunds(desk: Desk, id: str) -> list[Json]:
+    return [shown(desk, body) for body in desk.children("refund", id)][::-1]
+
+
+def line_items(desk: Desk, id: str) -> list[Json]:
+    """What a Checkout Session sells, as its own call and an expansion show it."""
+    session = desk.held("checkout_session", id)
+    return [
+        {
+            "id": f"li_{number}",
+            "object": "item",
+            "amount_discount": 0,
+            "amount_subtotal": item["amount"],
+            "amount_tax": 0,
+            "amount_total": item["amount"],
+            "currency": session["currency"],
+            "description": item["name"],
+            "metadata": {},
+            "quantity": item["quantity"],
+        }
+        for number, item in enumerate(session["_items"], 1)
+    ]
+
+
+# Lists that an object shows only when asked: where they are found, and the address of the rest.
+_INCLUDABLE: dict[tuple[str, str], tuple[Callable[[Desk, str], list[Json]], str]] = {
+    ("charge", "refunds"): (_refunds, "/v1/charges/{}/refunds"),
+    ("checkout.session", "line_items"): (line_items, "/v1/checkout/sessions/{}/line_items"),
+}
+
+
 def _include(desk: Desk, holder: Json, name: str) -> None:
-    kind = INCLUDABLE.get((holder.get("object", ""), name))
-    if kind and name not in holder:
-        data = [shown(desk, body) for body in desk.children(kind, holder["id"])][::-1]
-        url = f"/v1/{holder['object']}s/{holder['id']}/{name}"
+    found = _INCLUDABLE.get((holder.get("object", ""), name))
+    if found and name not in holder:
+        data = found[0](desk, holder["id"])
+        url = found[1].format(holder["id"])
         holder[name] = {"object": "list", "data": data[:10], "has_more": len(data) > 10, "url": url}

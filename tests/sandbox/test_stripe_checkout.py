@@ -120,3 +120,78 @@ def test_an_unknown_page(shop):
     for path in ("/c/pay/cs_test_x", "/authenticate/pi_x_secret_y"):
         assert shop.session.get(shop.sandbox.url + path, timeout=5).status_code == 404
         assert shop.submit(shop.sandbox.url + path, action="pay").status_code == 404
+
+
+def test_a_card_is_saved_for_the_customer_of_the_session(shop):
+    customer = shop.client.v1.customers.create({"email": "ada@shop.example"})
+    session = make(shop, customer=customer.id, payment_intent_data={"setup_future_usage": "off_session"})
+    shop.submit(session.url, action="pay", card="4242424242424242")
+    done = shop.client.v1.checkout.sessions.retrieve(session.id, {"expand": ["payment_intent", "customer"]})
+    assert (done.customer.id, done.customer_details.email) == (customer.id, "ada@shop.example")
+    [method] = shop.client.v1.customers.payment_methods.list(customer.id).data
+    assert (method.id, method.allow_redisplay) == (done.payment_intent.payment_method, "limited")
+    again = shop.pay(customer=customer.id, payment_method=method.id, off_session=True)
+    assert again.status == "succeeded"
+
+
+def test_a_customer_is_made_where_something_must_be_kept(shop):
+    for changes in ({"customer_creation": "always"}, {"payment_intent_data": {"setup_future_usage": "off_session"}}):
+        session = make(shop, customer_email="ada@shop.example", **changes)
+        assert session.customer is None
+        shop.submit(session.url, action="pay", card="4242424242424242")
+        done = shop.client.v1.checkout.sessions.retrieve(session.id, {"expand": ["customer"]})
+        assert done.customer.email == "ada@shop.example"
+    assert len(shop.client.v1.customers.payment_methods.list(done.customer.id).data) == 1
+    guest = make(shop)
+    shop.submit(guest.url, action="pay", card="4242424242424242")
+    assert shop.client.v1.checkout.sessions.retrieve(guest.id).customer is None
+
+
+def test_the_customer_keeps_a_card_and_pays_with_it_next_time(shop):
+    customer = shop.client.v1.customers.create({"email": "ada@shop.example"}).id
+    options = {"customer": customer, "saved_payment_method_options": {"payment_method_save": "enabled"}}
+    first = make(shop, **options)
+    assert 'name="save"' in shop.session.get(first.url, timeout=10).text
+    shop.submit(first.url, action="pay", card="4242424242424242", save="yes")
+    second = make(shop, customer=customer)
+    [method] = shop.client.v1.customers.payment_methods.list(customer).data
+    page = shop.session.get(second.url, timeout=10).text
+    assert f'value="{method.id}"' in page
+    assert "Visa ending in 4242, expires 12/34" in page
+    assert 'name="save"' not in page
+    assert shop.submit(second.url, action="pay", payment_method=method.id, card="").status_code == 303
+    paid = shop.client.v1.checkout.sessions.retrieve(second.id, {"expand": ["payment_intent"]})
+    assert (paid.payment_status, paid.payment_intent.payment_method) == ("paid", method.id)
+
+
+def test_a_page_pays_with_no_card_of_somebody_else(shop):
+    customers = shop.client.v1.customers
+    theirs = shop.client.v1.payment_methods.attach("pm_card_visa", {"customer": customers.create({}).id})
+    session = make(shop, customer=customers.create({}).id)
+    answer = shop.submit(session.url, action="pay", payment_method=theirs.id)
+    assert answer.status_code == 200
+    assert "does not have a payment method" in answer.text
+    assert shop.ledger()["charges"] == []
+
+
+def test_the_pages_are_made_for_a_phone(shop):
+    page = shop.session.get(make(shop).url, timeout=10).text
+    assert 'name="viewport" content="width=device-width,initial-scale=1"' in page
+    assert '<label for="card">' in page
+    assert 'inputmode="numeric"' in page
+
+
+def test_line_items_are_shown_when_asked(shop):
+    session = make(shop, expand=["line_items"])
+    assert [item.description for item in session.line_items.data] == ["Tea <b>"]
+
+
+def test_an_old_caller_may_list_the_types_of_a_session(shop):
+    sent = {
+        "mode": "payment", "success_url": "https://shop.example/done", "payment_method_types[]": "card",
+        "line_items[0][price_data][currency]": "usd", "line_items[0][price_data][unit_amount]": "500",
+        "line_items[0][price_data][product_data][name]": "Tea", "line_items[0][quantity]": "1",
+    }  # fmt: skip
+    assert shop.raw("POST", "/v1/checkout/sessions", sent).json()["payment_method_types"] == ["card"]
+    refused = shop.raw("POST", "/v1/checkout/sessions", sent, Stripe_Version="2026-10-28.endive")
+    assert refused.json()["error"]["code"] == "payment_method_types_no_longer_supported"

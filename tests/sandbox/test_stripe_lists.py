@@ -61,3 +61,46 @@ def test_charges_of_an_intent(shop):
     shop.pay()
     [charge] = shop.client.v1.charges.list({"payment_intent": intent.id}).data
     assert charge.id == intent.latest_charge
+
+
+def test_events_by_types_and_time_in_both_directions(shop):
+    for _ in range(2):
+        shop.pay(capture_method="manual")
+    wanted = {"types": ["payment_intent.created", "charge.succeeded"]}
+    events = shop.client.v1.events
+    newest = events.list({**wanted, "limit": 1})
+    assert newest.has_more is True
+    older = events.list({**wanted, "starting_after": newest.data[0].id}).data
+    assert [event.type for event in older] == ["payment_intent.created", "charge.succeeded", "payment_intent.created"]
+    newer = events.list({**wanted, "ending_before": older[0].id}).data
+    assert [event.id for event in newer] == [newest.data[0].id]
+    assert len(events.list({**wanted, "created": {"gte": older[-1].created}}).data) == 4
+    assert events.list({"created": {"gt": newest.data[0].created}}).data == []
+    for name in ("types[]", "types[0]"):
+        listed = shop.raw("GET", f"/v1/events?{name}=charge.succeeded").json()
+        assert [event["type"] for event in listed["data"]] == ["charge.succeeded"] * 2
+    with pytest.raises(stripe.InvalidRequestError, match="not both"):
+        events.list({**wanted, "type": "charge.succeeded"})
+
+
+def test_events_that_no_merchant_took(stripe_sandbox, new_shop, receiver, eventually):
+    shop = new_shop(stripe_sandbox, webhook_url=receiver.url, webhook_events=["payment_intent.created"])
+    receiver.answers += [500] * 4
+    lost = shop.client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
+    eventually(lambda: receiver.arrived.qsize() == 4)
+    taken = shop.client.v1.payment_intents.create({"amount": 600, "currency": "usd"})
+    for success, intent in ((False, lost), (True, taken)):
+        listed = eventually(lambda s=success: shop.client.v1.events.list({"delivery_success": s}).data)
+        assert intent.id in [event.data.object.id for event in listed]
+
+
+def test_events_are_kept_for_thirty_days(run_sandbox, new_shop):
+    shop = new_shop(run_sandbox("stripe"))
+    shop.client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
+    [event] = shop.client.v1.events.list().data
+    shop.sandbox.door("POST", "clock", advance_seconds=29 * 86400)
+    assert shop.client.v1.events.retrieve(event.id).id == event.id
+    shop.sandbox.door("POST", "clock", advance_seconds=2 * 86400)
+    assert shop.client.v1.events.list().data == []
+    with pytest.raises(stripe.InvalidRequestError, match="No such event"):
+        shop.client.v1.events.retrieve(event.id)

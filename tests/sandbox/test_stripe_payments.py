@@ -232,3 +232,53 @@ def test_a_dispute_opens_by_itself_and_blocks_refunds(shop, eventually):
         shop.client.v1.refunds.create({"payment_intent": intent.id})
     assert refused.value.code == "charge_disputed"
     assert {"charge.dispute.created", "charge.dispute.funds_withdrawn"} <= set(shop.event_types())
+
+
+def test_a_capture_can_itself_be_declined(shop):
+    intent = shop.pay(payment_method="pm_card_captureDeclined", capture_method="manual")
+    assert intent.status == "requires_capture"
+    with pytest.raises(stripe.CardError) as declined:
+        shop.client.v1.payment_intents.capture(intent.id)
+    error = declined.value.error
+    assert (error.code, error.decline_code, error.charge) == (
+        "card_declined",
+        "insufficient_funds",
+        intent.latest_charge,
+    )
+    assert error.payment_intent.status == "requires_payment_method"
+    after = shop.client.v1.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]})
+    assert (after.status, after.amount_capturable, after.latest_charge.status) == (
+        "requires_payment_method",
+        0,
+        "failed",
+    )
+    assert shop.event_types()[-2:] == ["charge.failed", "payment_intent.payment_failed"]
+    assert shop.ledger()["charges"][0]["status"] == "failed"
+    with pytest.raises(stripe.InvalidRequestError, match="status of requires_payment_method"):
+        shop.client.v1.payment_intents.capture(intent.id)
+
+
+def test_a_partial_capture_that_is_not_the_last_is_refused(shop):
+    intent = shop.pay(capture_method="manual")
+    with pytest.raises(stripe.InvalidRequestError, match="multicapture"):
+        shop.client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 100, "final_capture": False})
+    assert shop.ledger()["charges"][0]["status"] == "authorized"
+
+
+def test_a_refused_expansion_leaves_nothing_behind(shop):
+    with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
+        shop.pay(expand=["latest_charge.colour"])
+    assert shop.ledger()["charges"] == []
+    assert shop.event_types() == []
+    assert shop.client.v1.payment_intents.list().data == []
+
+
+def test_types_that_an_old_caller_lists_are_kept_to(shop):
+    sent = {
+        "amount": "1000", "currency": "usd", "payment_method_types[0]": "card", "confirm": "true",
+        "payment_method": "pm_usBankAccount_success", "mandate_data[customer_acceptance][type]": "offline",
+    }  # fmt: skip
+    answer = shop.raw("POST", "/v1/payment_intents", sent)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "payment_method")
+    sent["payment_method_types[0]"] = "us_bank_account"
+    assert shop.raw("POST", "/v1/payment_intents", sent).json()["status"] == "processing"
