@@ -72,6 +72,11 @@ class Ledger:
             raise
         self.run("COMMIT")
 
+    def undo(self) -> None:
+        """Takes back all that the running transaction did; it goes on as if it had just begun."""
+        self.run("ROLLBACK")
+        self.run("BEGIN")
+
     def add(self, account: str, kind: str, id: str, body: Json, created: float, parent: str | None = None) -> None:
         self.run(
             "INSERT INTO records (kind, id, account, parent, created, body) VALUES (?, ?, ?, ?, ?, ?)",

@@ -88,13 +88,12 @@ class Stripe:
         request_id = call.desk.request_id or ""
         saved = True
         try:
-            call.desk.world.ledger.run("SAVEPOINT acting")
             reply = json_reply(200, call.route.handler(call))
         except StripeError as error:
             reply, saved = error.reply(request_id), error.saved
             if not saved:
                 # What was refused for its parameters alone has done nothing, whenever that was noticed.
-                call.desk.world.ledger.run("ROLLBACK TO acting")
+                call.desk.world.ledger.undo()
         reply = instead or reply
         if saved:
             self._idempotency.save(call, reply)
