@@ -17,6 +17,7 @@ from aiohttp import web
 from .clock import Clock
 from .faults import Faults
 from .ledger import Ledger
+from .listener import Listener
 from .paystack.api import Paystack
 from .provider import Provider
 from .server import Server, serve
@@ -56,7 +57,7 @@ def lock(directory: Path) -> IO[str] | None:
     return file
 
 
-def build(provider: Provider, settings: Settings, directory: Path) -> World:
+def build(provider: Provider, settings: Settings, directory: Path, listener: Listener) -> World:
     ledger = Ledger(directory / "ledger.sqlite3")
     world = World(
         provider=provider.name,
@@ -67,6 +68,7 @@ def build(provider: Provider, settings: Settings, directory: Path) -> World:
         faults=Faults(),
         timers=Timers(provider.actions),
         webhooks=WebhookSender(provider),
+        listener=listener,
         public_url="",
     )
     world.timers.load(world)
@@ -82,13 +84,14 @@ async def run(options: argparse.Namespace) -> None:
         rate_limit=default if options.rate_limit is None else options.rate_limit,
         rate_limit_total=default if options.rate_limit_total is None else options.rate_limit_total,
     )
-    world = build(provider, settings, options.data_dir)
+    listener = Listener(options.host, options.port)
+    world = build(provider, settings, options.data_dir, listener)
     server = Server(world, provider)
-    runner = web.ServerRunner(web.Server(server.handle, access_log=None, keepalive_timeout=600), shutdown_timeout=0.2)
+    handler = web.Server(server.handle, access_log=None, keepalive_timeout=600)
+    runner = web.ServerRunner(handler, shutdown_timeout=0.2)
     await runner.setup()
-    site = web.TCPSite(runner, options.host, options.port, backlog=2048)
-    await site.start()
-    port = runner.addresses[0][1]
+    await listener.open(handler)
+    port = listener.port
     world.public_url = (options.public_url or f"http://{options.host}:{port}").rstrip("/")
     address = {"url": f"http://{options.host}:{port}", "public_url": world.public_url, "pid": os.getpid()}
     fresh = options.data_dir / "listening.json.new"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+from . import faults
 from .http import Raw, Reply, Route, Router, json_reply
 from .ledger import Json
 from .provider import MakesDisputes, Provider
@@ -113,7 +114,13 @@ def get_faults(world: World, provider: Provider, raw: Raw, args: tuple[str, ...]
 
 
 def post_fault(world: World, provider: Provider, raw: Raw, args: tuple[str, ...]) -> Json:
-    fault = world.faults.add(_posted(raw))
+    wanted = _posted(raw)
+    asked = wanted.pop("provider", provider.name)
+    if asked != provider.name:
+        raise ValueError(f"this is {provider.name}; each provider has doors of its own")
+    fault = world.faults.add(wanted)
+    if fault.effect == faults.REFUSE and not fault.aimed and world.faults.hit(fault):
+        world.listener.refuse(fault.ms / 1000)
     return next(shown for shown in world.faults.shown() if shown["id"] == fault.id)
 
 

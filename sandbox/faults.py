@@ -1,4 +1,4 @@
-"""Misbehaviour on purpose: which request is hit, how often, and in what way."""
+"""Misbehaviour on purpose: which request or webhook is hit, how often, and in what way."""
 
 from __future__ import annotations
 
@@ -7,17 +7,31 @@ import random
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import ids
-from .http import Call
 from .ledger import Json
+
+if TYPE_CHECKING:
+    from .http import Call
 
 # "before": the provider does nothing. "after": it acts, and only the answer goes wrong.
 BEFORE = {"timeout_before", "reset_before", "status_before"}
 AFTER = {"timeout_after", "reset_after", "status_after"}
 ANSWER = {"html", "nonsense", "cut_body", "slow_body", "wrong_amount", "wrong_currency"}
-EFFECTS = BEFORE | AFTER | ANSWER | {"delay"}
+# Nobody listens for a while: no request can be met then, so it begins at once or after the call it names.
+REFUSE = "refuse"
+CALL_EFFECTS = BEFORE | AFTER | ANSWER | {"delay", REFUSE}
+WEBHOOK_EFFECTS = {
+    "webhook_late",
+    "webhook_double",
+    "webhook_reorder",
+    "webhook_forge",
+    "webhook_lose",
+    "webhook_early",
+}
+EFFECTS = CALL_EFFECTS | WEBHOOK_EFFECTS
+_CALL_ONLY = ("operation", "method", "path", "metadata", "params")
 
 
 @dataclass(slots=True)
@@ -29,6 +43,7 @@ class Fault:
     operation: str | None = None
     method: str | None = None
     path: str | None = None
+    event: str | None = None
     secret_key: str | None = None
     metadata: Json = field(default_factory=dict)
     params: Json = field(default_factory=dict)
@@ -42,7 +57,7 @@ class Fault:
     def meets(self, call: Call) -> bool:
         raw = call.raw
         return (
-            self.times > 0
+            self.effect in CALL_EFFECTS
             and (self.operation is None or fnmatchcase(call.operation, self.operation))
             and (self.method is None or raw.method == self.method.upper())
             and (self.path is None or fnmatchcase(raw.path, self.path))
@@ -50,6 +65,18 @@ class Fault:
             and _within(self.params, call.params)
             and (not self.metadata or _within(self.metadata, _metadata(call.params)))
         )
+
+    def meets_event(self, secret_key: str, type: str) -> bool:
+        return (
+            self.effect in WEBHOOK_EFFECTS
+            and (self.event is None or fnmatchcase(type, self.event))
+            and self.secret_key in (None, secret_key)
+        )
+
+    @property
+    def aimed(self) -> bool:
+        """Whether it waits for a call of some kind."""
+        return any(getattr(self, name) for name in (*_CALL_ONLY, "secret_key"))
 
 
 def _within(wanted: Json, given: Json) -> bool:
@@ -77,14 +104,7 @@ class Faults:
 
     def add(self, wanted: Json) -> Fault:
         """Takes an order as posted; raises ValueError saying what is wrong with it."""
-        effect = wanted.get("effect")
-        if effect not in EFFECTS:
-            raise ValueError(f"effect must be one of {', '.join(sorted(EFFECTS))}")
-        unknown = set(wanted) - set(Fault.__dataclass_fields__) | {"id", "fired"} & set(wanted)
-        if unknown:
-            raise ValueError(f"unknown field {', '.join(sorted(unknown))}")
-        if effect.startswith("status_") and not isinstance(wanted.get("status"), int):
-            raise ValueError("status is needed with status_before and status_after")
+        _check(wanted)
         fault = Fault(id=ids.fresh("fault_", 12), **wanted)
         self._faults.append(fault)
         self._dice[fault.id] = random.Random(fault.seed)  # noqa: S311  (repeatable dice, no secret)
@@ -92,15 +112,20 @@ class Faults:
 
     def take(self, call: Call) -> Fault | None:
         """The first order this call meets, with one of its hits used up."""
-        for fault in self._faults:
-            if not fault.meets(call):
-                continue
-            if fault.probability < 1 and self._dice[fault.id].random() >= fault.probability:
-                continue
-            fault.times -= 1
-            fault.fired += 1
-            return fault
-        return None
+        return next((fault for fault in self._faults if fault.meets(call) and self.hit(fault)), None)
+
+    def take_event(self, secret_key: str, type: str) -> Fault | None:
+        """The same for an event about to be lined up for a merchant."""
+        return next((one for one in self._faults if one.meets_event(secret_key, type) and self.hit(one)), None)
+
+    def hit(self, fault: Fault) -> bool:
+        if fault.times <= 0:
+            return False
+        if fault.probability < 1 and self._dice[fault.id].random() >= fault.probability:
+            return False
+        fault.times -= 1
+        fault.fired += 1
+        return True
 
     def remove(self, id: str | None = None) -> int:
         kept = [fault for fault in self._faults if id is not None and fault.id != id]
@@ -110,3 +135,22 @@ class Faults:
 
     def shown(self) -> list[dict[str, Any]]:
         return [asdict(fault) for fault in self._faults]
+
+
+def _check(wanted: Json) -> None:
+    effect = wanted.get("effect")
+    if effect not in EFFECTS:
+        raise ValueError(f"effect must be one of {', '.join(sorted(EFFECTS))}")
+    unknown = set(wanted) - set(Fault.__dataclass_fields__) | {"id", "fired"} & set(wanted)
+    if unknown:
+        raise ValueError(f"unknown field {', '.join(sorted(unknown))}")
+    if effect.startswith("status_") and not isinstance(wanted.get("status"), int):
+        raise ValueError("status is needed with status_before and status_after")
+    if effect in WEBHOOK_EFFECTS and any(name in wanted for name in _CALL_ONLY):
+        raise ValueError(f"{effect} meets webhooks: it knows event and secret_key, not {', '.join(_CALL_ONLY)}")
+    if effect not in WEBHOOK_EFFECTS and "event" in wanted:
+        raise ValueError(f"{effect} meets calls: event is for the webhook effects")
+    for name in ("times", "ms", "probability"):
+        value = wanted.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise ValueError(f"{name} must be a number of 0 or more")

@@ -46,7 +46,7 @@ def altered(fault: Fault, provider: Provider, reply: Reply) -> Reply:
     if fault.effect == "nonsense":
         return Reply(fault.status or 200, b'{"ok": tru', reply.headers)
     if fault.effect == "wrong_amount":
-        body = re.sub(rb'"(amount|amount_received|requested_amount)":(\d+)', rb'"\1":\g<2>0', reply.body)
+        body = re.sub(rb'"(amount|amount_received|requested_amount)":([1-9]\d*)', rb'"\1":\g<2>0', reply.body)
         return Reply(reply.status, body, reply.headers)
     if fault.effect == "wrong_currency":
         return Reply(reply.status, re.sub(rb'"currency":"(\w{3})"', _other_currency, reply.body), reply.headers)

@@ -53,8 +53,10 @@ class Server:
             return _sent(control.answer(self._world, self._provider, raw))
         page = self._provider.pages.find(raw.method, raw.path)
         if page:
-            with self._world.ledger.transaction():
-                return _sent(page[0].handler(self._world, raw, page[1]))
+            with self._world.webhooks.collecting() as early, self._world.ledger.transaction():
+                reply = page[0].handler(self._world, raw, page[1])
+            await self._world.webhooks.deliver(early)
+            return _sent(reply)
         admitted = self._provider.admit(self._world, raw)
         if isinstance(admitted, Reply):
             return _sent(admitted)
@@ -69,7 +71,8 @@ class Server:
         if reply is None:
             try:
                 await _pause(half + (fault.ms / 1000 if fault and fault.effect == "delay" else 0))
-                reply = self._act(call, fault)
+                reply, early = self._act(call, fault)
+                await self._world.webhooks.deliver(early)
             finally:
                 self._provider.finish(call)
             await _pause(half)
@@ -77,12 +80,13 @@ class Server:
             await _pause(half * 2)
         return await self._end(request, fault, reply) if fault else _sent(reply)
 
-    def _act(self, call: Call, fault: Fault | None) -> Reply:
+    def _act(self, call: Call, fault: Fault | None) -> tuple[Reply, list[int]]:
+        """The answer, and the webhooks that must arrive before it."""
         instead = None
         if fault and fault.effect == "status_after":
             instead = self._provider.failure(fault.status or 500)
-        with self._world.ledger.transaction():
-            return self._provider.perform(call, instead)
+        with self._world.webhooks.collecting() as early, self._world.ledger.transaction():
+            return self._provider.perform(call, instead), early
 
     async def _end(self, request: web.BaseRequest, fault: Fault, reply: Reply) -> web.StreamResponse:
         if fault.effect.startswith("timeout_"):
@@ -91,6 +95,8 @@ class Server:
             misbehave.reset(request)
         elif fault.effect in ("cut_body", "slow_body"):
             return await misbehave.send_badly(request, fault, reply)
+        elif fault.effect == faults.REFUSE:
+            self._world.listener.refuse(fault.ms / 1000)
         return _sent(misbehave.altered(fault, self._provider, reply))
 
     async def _hang(self, request: web.BaseRequest) -> None:
@@ -124,5 +130,6 @@ async def serve(world: World, provider: Provider, runner: web.ServerRunner, serv
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+    world.listener.close()
     await runner.cleanup()
     world.ledger.close()

@@ -12,6 +12,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from .faults import Faults
+    from .listener import Listener
     from .timers import Timers
     from .webhook_sender import WebhookSender
 
@@ -70,6 +71,7 @@ class World:
     faults: Faults
     timers: Timers
     webhooks: WebhookSender
+    listener: Listener
     public_url: str
 
 

@@ -140,17 +140,61 @@ def test_a_client_that_left_early_does_not_stop_the_provider(shop, eventually):
     eventually(lambda: charges(shop) == 1)
 
 
-@pytest.mark.parametrize(("effect", "happened"), [("timeout_before", 0), ("timeout_after", 1), ("reset_after", 1)])
+def initialize(integration, **changes):
+    return requests.post(
+        integration.sandbox.url + "/transaction/initialize",
+        json={"email": "a@shop.example", "amount": 5000, "reference": "r1", "metadata": '{"ours": "1"}', **changes},
+        headers={"Authorization": f"Bearer {integration.key}"},
+        timeout=0.3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("effect", "happened"),
+    [("timeout_before", 0), ("timeout_after", 1), ("reset_before", 0), ("reset_after", 1), ("cut_body", 1)],
+)
 def test_paystack_initialize_that_goes_wrong(integration, effect, happened):
     integration.fault(effect, operation="transaction.initialize", metadata={"ours": "1"})
-    with pytest.raises((requests.ReadTimeout, requests.ConnectionError)):
-        requests.post(
-            integration.sandbox.url + "/transaction/initialize",
-            json={"email": "a@shop.example", "amount": 5000, "reference": "r1", "metadata": '{"ours": "1"}'},
-            headers={"Authorization": f"Bearer {integration.key}"},
-            timeout=0.3,
-        )
+    with pytest.raises((requests.ReadTimeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        initialize(integration)
     assert len(integration.ledger()["charges"]) == happened
+    again = initialize(integration)
+    assert again.json().get("code") == ("duplicate_reference" if happened else None)
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_paystack_refuses_before_acting(integration, status):
+    integration.fault("status_before", status=status, params={"reference": "r1"})
+    answer = initialize(integration)
+    assert (answer.status_code, answer.json()["status"]) == (status, False)
+    assert integration.ledger()["charges"] == []
+
+
+def test_paystack_answers_that_cannot_be_read(integration):
+    for number, effect in enumerate(("html", "nonsense")):
+        integration.fault(effect, operation="transaction.initialize")
+        answer = initialize(integration, reference=f"r{number}")
+        assert answer.status_code == 200
+        with pytest.raises(requests.exceptions.JSONDecodeError):
+            answer.json()
+    assert len(integration.ledger()["charges"]) == 2
+
+
+def test_paystack_answers_that_lie(integration):
+    paid = integration.paid()
+    integration.fault("wrong_amount", operation="transaction.verify")
+    told = integration.verify(paid["reference"])
+    assert (told["amount"], told["requested_amount"]) == (5_000_000, 5_000_000)
+    integration.fault("wrong_currency", operation="transaction.verify")
+    assert integration.verify(paid["reference"])["currency"] == "GHS"
+    assert integration.ledger()["summary"]["captured_by_currency"] == {"NGN": 500_000}
+
+
+def test_a_slow_body_of_paystack(integration):
+    integration.fault("slow_body", operation="transaction.initialize", ms=200)
+    start = time.monotonic()
+    assert initialize(integration).json()["status"] is True
+    assert time.monotonic() - start > 0.15
 
 
 def test_paystack_refund_500_after_acting(integration):
