@@ -67,7 +67,7 @@ class TestPayment:
             "amount": 5000,
             "currency": "USD",
             "capture": "automatic",
-            "payment_method": {"type": "token"},
+            "payment_method": {"type": "token", "id": None},
             "customer": public_id("customer", OTHER),
             "provider": "stripe",
             "provider_account": public_id("provider_account", OTHER),

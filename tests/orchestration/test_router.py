@@ -28,6 +28,7 @@ CAN = Capabilities(
     manual_capture_methods=frozenset({"token"}),
     partial_capture=True,
     void=True,
+    close_unfinished=True,
     refund=True,
     partial_refund=True,
     multiple_refunds=True,
@@ -37,6 +38,8 @@ CAN = Capabilities(
     unknown_review_seconds=1,
     customer_email_for=frozenset({"redirect"}),
     return_url_for=frozenset({"redirect"}),
+    manual_capture_currencies=frozenset({"USD", "KWD"}),
+    save_methods=frozenset({"token"}),
 )
 WISH = Wish(5000, "USD", "token", "automatic", None, False, False)
 
@@ -56,6 +59,16 @@ class TestReasons:
             ({"currency": "EUR"}, ("does not take EUR",)),
             ({"method": "saved"}, ("does not take payment method saved",)),
             ({"capture": "manual"}, ()),
+            (
+                {"capture": "manual", "currency": "JPY"},
+                ("cannot authorize first and capture later in JPY, only in KWD, USD",),
+            ),
+            ({"save_method": True}, ()),
+            (
+                {"save_method": True, "method": "redirect", "has_email": True, "has_return_url": True},
+                ("cannot save what a payment by redirect is paid with",),
+            ),
+            ({"off_session": True}, ("cannot charge while the customer is away",)),
             ({"method": "redirect", "has_email": True, "has_return_url": True}, ()),
             ({"method": "redirect", "has_email": True}, ("needs return_url",)),
             ({"method": "redirect", "has_return_url": True}, ("needs customer.email",)),
