@@ -64,9 +64,9 @@ def accepted(found: Accepted) -> Response:
 def _note(found: Accepted) -> None:
     for kind, row in (("job", found.job_id), ("payment", found.payment_id)):
         log_ids.note(kind, None if row is None else public_id(kind, row))
-    refund = found.body.get("refund")
-    if refund is not None:
-        log_ids.note("refund", refund["id"])
+    for kind in ("refund", "dispute"):
+        if found.body.get(kind) is not None:
+            log_ids.note(kind, found.body[kind]["id"])
 
 
 def about_payment(body: Mapping[str, Any]) -> Response:

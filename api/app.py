@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from api import docs_page, errors, guard, metrics, request_ids, validation
 from api.admin.merchants import merchants
+from api.disputes import disputes
 from api.draining import Draining
 from api.events import events
 from api.health import health
@@ -32,7 +33,7 @@ from workers.hints import make_wake
 
 log = structlog.get_logger()
 
-_ROOMS = (payments, refunds, jobs, providers, events, webhook_endpoints, webhooks, health, merchants)
+_ROOMS = (payments, refunds, disputes, jobs, providers, events, webhook_endpoints, webhooks, health, merchants)
 
 
 def create_app() -> Flask:

@@ -122,6 +122,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The address does not know this method"),
     "state_conflict": (409, "The state does not allow it"),
     "nothing_to_refund": (409, "There is nothing to give back"),
+    "payment_disputed": (409, "The payment is disputed"),
     "operation_in_progress": (409, "Another operation on the payment is under way"),
     "no_endpoint": (409, "No webhook endpoint asks for this kind of event"),
     "outcome_unknown": (409, "What the provider did is not known yet"),

@@ -10,6 +10,7 @@ import structlog
 _NAMES: Mapping[str, str] = {
     "payment": "payment_id",
     "refund": "refund_id",
+    "dispute": "dispute_id",
     "job": "job_id",
     "event": "event_id",
     "webhook_endpoint": "endpoint_id",

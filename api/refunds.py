@@ -27,7 +27,15 @@ _CREATE = Policy(
     body="optional",
     key="required",
     waits=True,
-    codes=("not_found", "nothing_to_refund", "amount_too_large", "validation_failed", "capability_unsupported"),
+    codes=(
+        "not_found",
+        "nothing_to_refund",
+        "payment_disputed",
+        "outcome_unknown",
+        "amount_too_large",
+        "validation_failed",
+        "capability_unsupported",
+    ),
 )
 
 

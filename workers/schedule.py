@@ -27,6 +27,7 @@ SCHEDULE: Mapping[str, Entry] = {
     "resolve_unknown": Entry(15, scheduled.resolve_unknown, "the first look-up is due 5 s after the doubt arose"),
     "synchronise_open": Entry(30, scheduled.synchronise_open, "the shortest wait of an open payment is 60 s"),
     "close_abandoned": Entry(60, scheduled.close_abandoned, "pages live for a day; a minute late harms nobody"),
+    "ask_disputes": Entry(3600, scheduled.ask_disputes, "each open dispute once a day, give or take an hour"),
     "deliver_events": Entry(5, scheduled.deliver_events, "an event whose delivery was not woken waits no longer"),
     "ensure_partitions": Entry(3600, scheduled.ensure_partitions, "partitions exist months ahead; an hour is early"),
 }

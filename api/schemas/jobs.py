@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.schemas.base import Shown, id_pattern
+from api.schemas.disputes import Dispute
 from api.schemas.payments import Payment
 from api.schemas.refunds import Refund
 
@@ -31,6 +32,7 @@ class JobResult(Shown):
 
     payment: Payment | None = None
     refund: Refund | None = None
+    dispute: Dispute | None = None
 
 
 class JobWithResult(Job):
@@ -44,6 +46,14 @@ class AcceptedPayment(Shown):
 
     job: Job
     payment: Payment
+
+
+class AcceptedDispute(Shown):
+    """The job, the dispute it answers and its payment."""
+
+    job: Job
+    payment: Payment
+    dispute: Dispute
 
 
 class AcceptedRefund(Shown):

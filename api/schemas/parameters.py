@@ -90,6 +90,16 @@ class RefundsQuery(_Page):
     payment: str | None = Field(None, pattern=id_pattern("payment"))
 
 
+class PaymentDisputesQuery(_Page):
+    after: str | None = Field(None, pattern=id_pattern("dispute"), description="The last id of the page before.")
+    status: Literal["needs_response", "under_review", "won", "lost", "closed"] | None = None
+
+
+class DisputesQuery(PaymentDisputesQuery):
+    payment: str | None = Field(None, pattern=id_pattern("payment"))
+    provider: KnownProvider | None = None
+
+
 class PaymentRefundsQuery(_Page):
     after: str | None = Field(None, pattern=id_pattern("refund"), description="The last id of the page before.")
     status: Literal["processing", "requires_action", "succeeded", "failed", "canceled"] | None = None

@@ -45,7 +45,7 @@ class Saved(Body):
 
 Method = Annotated[Token | Redirect | Saved, Field(discriminator="type")]
 
-_EMAIL = (
+EMAIL = (
     r"^[^@\s\"(),:;<>\[\\\]]{1,64}@[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?)+$"
 )
 
@@ -53,7 +53,7 @@ _EMAIL = (
 class Customer(Body):
     """Who pays. Kept sealed."""
 
-    email: str | None = Field(None, max_length=254, pattern=_EMAIL, repr=False, examples=["ada@example.com"])
+    email: str | None = Field(None, max_length=254, pattern=EMAIL, repr=False, examples=["ada@example.com"])
     name: str | None = Field(None, min_length=1, max_length=200, repr=False)
     phone: str | None = Field(None, pattern=r"^\+?[0-9][0-9 ().\-]{2,30}$", repr=False, examples=["+4930123456"])
 

@@ -91,6 +91,7 @@ OPEN_OR_SUCCEEDED = frozenset({"sent", "pending", "requires_action", "unknown", 
 OPEN_TRANSACTION = OPEN_OR_SUCCEEDED - {"succeeded"}
 FINAL_PAYMENT = frozenset({"succeeded", "failed", "canceled"})
 FINAL_JOB = frozenset({"succeeded", "failed", "canceled"})
+OPEN_DISPUTE = frozenset({"needs_response", "under_review"})
 CHARGE_KINDS = frozenset({"charge", "authorize"})
 
 

@@ -29,6 +29,8 @@ MERCHANT_SCOPES = frozenset(
         "payments:write",
         "refunds:read",
         "refunds:write",
+        "disputes:read",
+        "disputes:write",
         "events:read",
         "events:write",
         "webhook_endpoints:read",

@@ -17,6 +17,8 @@ from core.domain.identifiers import public_id
 from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Outcome, Unknown
 from core.orchestration import (
     announce,
+    dispute_answers,
+    disputes,
     enrol,
     in_flight,
     inbox,

@@ -26,6 +26,9 @@ LANES: Mapping[str, str] = {
     "close_payment": "payments",
     "sync_payment": "payments",
     "expire_payment": "payments",
+    "sync_dispute": "payments",
+    "send_evidence": "payments",
+    "accept_dispute": "payments",
     "forget_method": "payments",
     "push_customer": "payments",
     "process_webhook": "webhooks",
@@ -69,7 +72,7 @@ class Job:
 
     @property
     def target(self) -> UUID:
-        """The refund, inbox event or event a job is about."""
+        """The refund, dispute, inbox event or event a job is about."""
         if self.target_id is None:
             raise LookupError(f"job {self.id} of kind {self.kind} names no target")
         return self.target_id

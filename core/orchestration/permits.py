@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from core.domain.errors import CapabilityUnsupported, FieldError, RequestRefused, StateConflict
 from core.domain.statuses import CHARGE_KINDS, OPEN_TRANSACTION
 from core.orchestration import jobs
+from core.persistence.queries import disputes as dispute_rows
 from core.persistence.queries import payments as rows
 from core.providers.base import Capabilities, step_of
 from core.providers.registry import PROVIDERS
@@ -73,6 +74,7 @@ def refund(connection: Connection, payment: Row, amount: int | None) -> int:
     base = payment["amount_captured"] or payment["amount_received"]
     if base == 0:
         raise StateConflict(f"nothing was taken for this payment; it is {payment['status']}", code="nothing_to_refund")
+    _refuse_disputed(connection, payment)
     alive = sum(row["amount"] for row in rows.refunds_of(connection, payment["id"]) if row["status"] in _ALIVE)
     left = base - alive - payment["amount_disputed"]
     if left <= 0:
@@ -93,6 +95,15 @@ def refund(connection: Connection, payment: Row, amount: int | None) -> int:
     _check_refund_capability(payment, chosen, base, alive)
     _check_step(payment, chosen)
     return int(chosen)
+
+
+def _refuse_disputed(connection: Connection, payment: Row) -> None:
+    """The bank may be giving the money back itself: nobody pays twice, unless the provider says that it is safe."""
+    if not all(dispute["refundable"] for dispute in dispute_rows.open_of(connection, payment["id"])):
+        raise StateConflict(
+            "the payment is disputed; answer or accept the dispute, a refund beside it would be paid twice",
+            code="payment_disputed",
+        )
 
 
 def _check_refund_capability(payment: Row, chosen: int, base: int, alive: int) -> None:

@@ -23,7 +23,7 @@ from core.persistence.database import Scope
 from core.persistence.queries import reading as rows
 from core.persistence.queries.reading import Page
 from core.persistence.queries.timeline import rows_about
-from core.persistence.tables import jobs, payments, refunds
+from core.persistence.tables import disputes, jobs, payments, refunds
 
 Row = Mapping[Any, Any]
 
@@ -98,6 +98,11 @@ def get_refund(core: Core, scope: Scope, refund_id: UUID) -> dict[str, Any]:
     return representations.refund(_read(core, scope, refunds, "refund", refund_id))
 
 
+def get_dispute(core: Core, scope: Scope, dispute_id: UUID) -> dict[str, Any]:
+    """Raises NotFoundError."""
+    return representations.dispute(_read(core, scope, disputes, "dispute", dispute_id))
+
+
 def listing(found: Sequence[RowMapping], limit: int, kind: str, show: Callable[[RowMapping], Any]) -> dict[str, Any]:
     """A page from up to `limit` + 1 rows: {"data", "has_more", "next"}; `next` goes into the next `after`."""
     shown = found[:limit]
@@ -121,6 +126,15 @@ def list_refunds(core: Core, scope: Scope, filters: Filters) -> dict[str, Any]:
         return listing(found, filters.limit, "refund", representations.refund)
 
 
+def list_disputes(core: Core, scope: Scope, filters: Filters) -> dict[str, Any]:
+    """With `payment_id`, raises NotFoundError when there is no such payment."""
+    with core.database.scoped(scope) as connection:
+        if filters.payment_id is not None:
+            _found(connection, payments, scope, "payment", filters.payment_id)
+        found = rows.page(connection, disputes, scope, filters.page())
+        return listing(found, filters.limit, "dispute", representations.dispute)
+
+
 def _result(core: Core, scope: Scope, job: Row) -> dict[str, Any]:
     """The payment and, for a refund's job, the refund as they are now."""
     result: dict[str, Any] = {}
@@ -128,6 +142,8 @@ def _result(core: Core, scope: Scope, job: Row) -> dict[str, Any]:
         result["payment"] = _shown(core, scope, _read(core, scope, payments, "payment", job["payment_id"]))
     if job["kind"] == "refund_payment" and job["target_id"] is not None:
         result["refund"] = representations.refund(_read(core, scope, refunds, "refund", job["target_id"]))
+    if job["kind"] in ("send_evidence", "accept_dispute") and job["target_id"] is not None:
+        result["dispute"] = representations.dispute(_read(core, scope, disputes, "dispute", job["target_id"]))
     return result
 
 

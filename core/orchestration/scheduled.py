@@ -7,10 +7,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.orchestration import jobs
+from core.orchestration import disputes, jobs
 from core.orchestration.context import Core
 from core.persistence.database import Scope, set_scope
 from core.persistence.partitions import MONTHS_AHEAD
+from core.persistence.queries.disputes import unasked
 
 #: Rows a tick takes on; the next tick takes the rest, so that no tick holds locks for long.
 BATCH = 500
@@ -67,6 +68,20 @@ def synchronise_open(core: Core) -> int:
 def close_abandoned(core: Core) -> int:
     """Redirects past their time."""
     return _enqueue_each(core, _ABANDONED, "expire_payment", {"limit": BATCH})
+
+
+def ask_disputes(core: Core) -> int:
+    """Ask about disputes that are not decided and of which nothing was heard for a day."""
+    woken: list[UUID] = []
+    with core.database.unscoped() as connection:
+        for row in unasked(connection, disputes.ASKED_EVERY, BATCH):
+            scope = Scope(row["merchant_id"], row["mode"])
+            set_scope(connection, scope)
+            about = (row["payment_id"], row["transaction_id"], row["provider_account_id"], row["provider_id"])
+            woken.append(disputes.ask(connection, scope, *about))
+    if woken:
+        core.wake("payments", woken)
+    return len(woken)
 
 
 def deliver_events(core: Core) -> int:

@@ -15,7 +15,7 @@ Row = Mapping[Any, Any]
 Entry = tuple[datetime, int, dict[str, Any]]
 
 #: What stands before what when the clock gives two rows the same instant (one transaction, one time).
-_ORDER = ("request", "audit", "route", "job", "transaction", "refund", "webhook", "finding", "event", "delivery")
+_ORDER = ("request", "audit", "route", "job", "transaction", "refund", "dispute", "webhook", "finding", "event", "delivery")
 
 _REQUESTS = {
     "create_payment": "Asked for the payment",
@@ -25,6 +25,9 @@ _REQUESTS = {
     "sync_payment": "Set to ask the provider how it stands",
     "expire_payment": "Set to close the abandoned redirect",
     "close_payment": "Set to end what the decline left payable at the provider",
+    "sync_dispute": "Set to ask the provider how the dispute stands",
+    "send_evidence": "Asked to answer the dispute with evidence",
+    "accept_dispute": "Asked to accept the dispute",
 }
 _OPERATIONS = {
     "charge": "charge",
@@ -151,6 +154,23 @@ def _refunds(row: Row) -> Iterator[Entry]:
     yield _entry(row["created_at"], "refund.made", f"A {what} was asked for {by}; it is {row['status']}", details)
 
 
+def _disputes(row: Row) -> Iterator[Entry]:
+    what = f"{money(row['amount'], row['currency'])} are disputed"
+    details = {
+        "dispute": public_id("dispute", row["id"]),
+        "status": row["status"],
+        "reason": row["reason"],
+        "withheld": row["withheld"],
+        "refundable": row["refundable"],
+        "evidence_due_by": row["evidence_due_by"],
+    }
+    because = f" ({row['reason'].replace('_', ' ')})" if row["reason"] else ""
+    yield _entry(row["created_at"], "dispute.opened", f"{what}{because}; it is {row['status']}", details)
+    if row["evidence_sent_at"] is not None:
+        dispute = {"dispute": public_id("dispute", row["id"])}
+        yield _entry(row["evidence_sent_at"], "dispute.answered", "Evidence against the dispute was sent", dispute)
+
+
 def _inbox(row: Row) -> Iterator[Entry]:
     details = {
         "inbox_event": public_id("inbox_event", row["id"]),
@@ -221,6 +241,7 @@ def _findings(row: Row) -> Iterator[Entry]:
 _TELLERS: Mapping[str, Callable[[Row], Iterator[Entry]]] = {
     "transactions": _transactions,
     "refunds": _refunds,
+    "disputes": _disputes,
     "inbox": _inbox,
     "audit": _audit,
     "events": _events,

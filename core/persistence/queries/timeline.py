@@ -14,6 +14,7 @@ from core.persistence.queries.reading import within
 from core.persistence.tables import (
     audit_log,
     deliveries,
+    disputes,
     events,
     findings,
     inbox_events,
@@ -40,6 +41,10 @@ _COLUMNS: Mapping[str, tuple[sa.Table, Sequence[str]]] = {
         ).split(),
     ),
     "refunds": (refunds, "id status amount currency reason origin failure created_at updated_at".split()),
+    "disputes": (
+        disputes,
+        "id status amount currency reason refundable withheld evidence_due_by evidence_sent_at created_at".split(),
+    ),
     "inbox": (
         inbox_events,
         "id provider provider_account_id kind provider_event_id status reason received_at processed_at".split(),

@@ -1,0 +1,177 @@
+"""Disputes: what a provider tells of one makes us ask, and only its answer is believed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from core.domain.outcomes import DisputeAnswer, DisputeFacts, NotExecuted, NotExecutedReason, Unknown
+from core.orchestration import in_flight, jobs, pacing, provider_manager, status_manager
+from core.orchestration.context import Cause, Core
+from core.orchestration.jobs import Job, LeaseLost
+from core.orchestration.provider_manager import OpenedAccount
+from core.persistence.database import Scope
+from core.persistence.queries import disputes as dispute_rows
+from core.persistence.queries import payments as rows
+from core.persistence.queries.findings import open_finding
+from core.providers.base import DisputeNews, PaymentProvider
+
+log = structlog.get_logger(__name__)
+
+#: Seconds after which an open dispute is asked about unasked: reminders and verdicts may be lost on their way, and
+#: the shortest time to answer is counted in days.
+ASKED_EVERY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBack:
+    """The call did not leave, for want of a place or by our own pacing; due again in `pause` seconds."""
+
+    pause: float
+
+
+def take_notice(connection: Connection, scope: Scope, account_id: UUID, news: DisputeNews) -> UUID | None:
+    """Have the provider asked about a dispute; returns the payment it is about, None when it is none of ours yet."""
+    known = dispute_rows.find_by_provider(connection, account_id, news.provider_id)
+    if known is not None:
+        payment_id, transaction_id = known["payment_id"], known["transaction_id"]
+    else:
+        found = [row for one in news.charge_ids for row in rows.find_by_provider(connection, account_id, one)]
+        charges = [row for row in found if status_manager.is_start(row)] or found
+        if not charges:
+            return None
+        payment_id, transaction_id = charges[0]["payment_id"], charges[0]["id"]
+    rows.lock_payment(connection, payment_id)
+    if not dispute_rows.question_waits(connection, payment_id, news.provider_id):
+        ask(connection, scope, payment_id, transaction_id, account_id, news.provider_id)
+    return UUID(str(payment_id))
+
+
+def ask(
+    connection: Connection, scope: Scope, payment_id: UUID, transaction_id: UUID, account_id: UUID, provider_id: str
+) -> UUID:
+    """Queue the question; the dispute itself may have no row of ours yet."""
+    arguments = {"dispute": provider_id, "account": str(account_id), "transaction": str(transaction_id)}
+    return jobs.enqueue(connection, scope, "sync_dispute", payment_id=payment_id, arguments=arguments)
+
+
+def sync_dispute(core: Core, job: Job) -> None:
+    """Read a dispute at its provider and carry what it says into our rows."""
+    account_id, provider_id = UUID(job.arguments["account"]), str(job.arguments["dispute"])
+    with core.transaction(job.scope) as connection:
+        account = provider_manager.open_account(core, connection, job.scope, account_id)
+        before = _last_changed(connection, account_id, provider_id)
+    answer = read(core, job, account, provider_id)
+    with core.transaction(job.scope) as connection:
+        payment = rows.lock_payment(connection, job.payment)
+        jobs.check_lease(connection, job)
+        if not isinstance(answer, DisputeFacts):
+            not_learned(core, connection, job, account, answer, "dispute_unread")
+        elif before != _last_changed(connection, account_id, provider_id):
+            # Somebody else has learned something since we asked, and may have learned it later.
+            jobs.requeue(connection, job, 0.0)
+        else:
+            transaction = rows.lock_transaction(connection, UUID(job.arguments["transaction"]))
+            status_manager.apply_dispute(core, connection, payment, transaction, answer, cause_of(job))
+            jobs.finish(connection, job)
+
+
+def _last_changed(connection: Connection, account_id: UUID, provider_id: str) -> Any:
+    found = dispute_rows.find_by_provider(connection, account_id, provider_id)
+    return None if found is None else found["updated_at"]
+
+
+def cause_of(job: Job) -> Cause:
+    return Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
+
+
+def read(core: Core, job: Job, account: OpenedAccount, provider_id: str) -> DisputeAnswer | KeptBack:
+    """How the dispute stands at the provider. No transaction is open here."""
+    return call(core, job, account, "read_dispute", provider_id, lambda provider: provider.read_dispute(provider_id))
+
+
+def call(
+    core: Core,
+    job: Job,
+    account: OpenedAccount,
+    operation: str,
+    provider_id: str,
+    act: Callable[[PaymentProvider], DisputeAnswer],
+) -> DisputeAnswer | KeptBack:
+    """One provider call about a dispute, if its account has a place for it. Raises LeaseLost after a long sleep."""
+    announced = time.monotonic()
+    with in_flight.call(core, account) as full:
+        pause = full or provider_manager.pause(core, job.scope, account, operation)
+        if full or pause > pacing.MAX_PAUSE:
+            return KeptBack(pause)
+        if pause > 0:
+            time.sleep(pause)
+        # A worker that slept through its lease must not send: another one may be at it.
+        if time.monotonic() - announced > core.settings.lease:
+            raise LeaseLost(str(job.id))
+        started = time.monotonic()
+        try:
+            answer = act(account.provider)
+        except Exception as error:  # whatever happened, it may have arrived
+            log.exception("provider_client_failed")
+            answer = Unknown({"exception": type(error).__name__})
+        log.info(
+            "provider_call",
+            provider=account.name,
+            operation=operation,
+            outcome=type(answer).__name__,
+            duration_ms=round((time.monotonic() - started) * 1000),
+        )
+    return _believable(answer, provider_id)
+
+
+def _believable(answer: DisputeAnswer, provider_id: str) -> DisputeAnswer:
+    """What names another dispute, or no money, has answered nothing."""
+    if isinstance(answer, DisputeFacts) and (
+        answer.provider_id != provider_id or answer.amount <= 0 or len(answer.currency) != 3
+    ):
+        return Unknown({"answer": "about another dispute, or without amount or currency"}, answer.raw)
+    return answer
+
+
+def not_learned(
+    core: Core,
+    connection: Connection,
+    job: Job,
+    account: OpenedAccount,
+    answer: DisputeAnswer | KeptBack,
+    kind: str,
+) -> None:
+    """Ask again less and less often; then a person looks at it. `kind` is that of the finding."""
+    if isinstance(answer, KeptBack):
+        jobs.keep_back(connection, job, answer.pause)
+        return
+    if isinstance(answer, NotExecuted) and answer.reason is NotExecutedReason.MISCONFIGURED:
+        provider_manager.suspend(core, connection, job.scope, account, answer.detail, cause_of(job))
+    delays = core.settings.lookup_delays
+    if job.attempts <= len(delays):
+        error = {"code": "outcome_unknown", "message": "the provider did not say how the dispute stands"}
+        wait = answer.retry_after if isinstance(answer, NotExecuted) else None
+        jobs.requeue(connection, job, max(delays[job.attempts - 1], wait or 0.0), error)
+    elif kind == "dispute_unread":
+        _review(connection, job, answer, "dispute_unread", "the provider does not tell how the dispute stands")
+    else:
+        _review(connection, job, answer, "dispute_answer_unknown", "it is not known whether the answer was taken")
+
+
+def _review(connection: Connection, job: Job, answer: DisputeAnswer, kind: str, why: str) -> None:
+    """A person decides; what the provider said last is on the finding."""
+    said: dict[str, Any] = {"answer": type(answer).__name__}
+    if isinstance(answer, NotExecuted):
+        said |= {"reason": answer.reason.value, "detail": answer.detail}
+    elif not isinstance(answer, DisputeFacts):
+        said["evidence"] = dict(answer.evidence)
+    details = {"why": why, "dispute": job.arguments.get("dispute"), **said}
+    open_finding(connection, job.scope, kind, str(job.id), details, payment_id=job.payment_id, job_id=job.id)
+    jobs.finish(connection, job, "needs_review", {"code": kind, "message": why})
