@@ -17,7 +17,6 @@ class Provider(Protocol):
     name: str
     pages: Router[Page]
     actions: Mapping[str, Action]
-    retry_after: Sequence[float]  # seconds between webhook attempts, before scaling
     webhook_timeout: float  # seconds a merchant has to answer
 
     def account(self, wanted: Json) -> Account:
@@ -37,6 +36,9 @@ class Provider(Protocol):
 
     def failure(self, status: int) -> Reply:
         """The provider's error body for a status that a fault asked for."""
+
+    def retry_after(self, account: Account) -> Sequence[float]:
+        """Seconds between attempts to deliver a webhook, before scaling."""
 
     def sign(self, account: Account, body: bytes, timestamp: int) -> dict[str, str]:
         """Headers that prove a webhook comes from this provider."""

@@ -174,7 +174,7 @@ class WebhookSender:
         # Signed with real time even when the clock was moved: the receiver checks its age by its own clock.
         headers = {"Content-Type": "application/json", **self._provider.sign(account, body, int(time.time()))}
         status, delivered = await _post(session, row[2], body, headers)
-        self._record(seq, row[3] + 1, status, delivered, () if forged else self._provider.retry_after)
+        self._record(seq, row[3] + 1, status, delivered, () if forged else self._provider.retry_after(account))
 
     def _record(self, seq: int, attempts: int, status: str, delivered: bool, schedule: Sequence[float]) -> None:
         due = None

@@ -74,6 +74,11 @@ ROUTES: tuple[Route[Handler], ...] = (
 )
 
 
+# paystack.com/docs/payments/webhooks: test mode every hour for ten hours; live every three minutes for the first
+# four tries, then every hour for 72 hours.
+RETRIES = {"test": (3600,) * 10, "live": (180,) * 4 + (3600,) * 72}
+
+
 class Paystack:
     name = "paystack"
     pages: Router[Page] = Router(PAGES)
@@ -91,8 +96,6 @@ class Paystack:
         "settle": settlements.settle,
         "settlement_arrives": settlements.arrive,
     }
-    # Test mode: every hour for ten hours (paystack.com/docs/payments/webhooks).
-    retry_after: Sequence[float] = (3600,) * 10
     webhook_timeout = 30.0
 
     def __init__(self) -> None:
@@ -141,6 +144,9 @@ class Paystack:
                 "code": code,
             },
         )
+
+    def retry_after(self, account: Account) -> Sequence[float]:
+        return RETRIES["live" if account.secret_key.startswith("sk_live_") else "test"]
 
     def sign(self, account: Account, body: bytes, timestamp: int) -> dict[str, str]:
         """HMAC-SHA512 of the raw body under the secret key (paystack.com/docs/payments/webhooks)."""

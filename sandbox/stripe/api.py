@@ -37,12 +37,14 @@ TOO_MANY = StripeError(
 )
 
 
+# "Three times over a few hours" in test mode (docs.stripe.com/webhooks); the exact pauses are not published.
+RETRIES = (5 * 60, 60 * 60, 3 * 60 * 60)
+
+
 class Stripe:
     name = "stripe"
     pages: Router[Page] = Router(PAGES)
     actions: Mapping[str, Action] = ACTIONS
-    # "Three times over a few hours" in test mode (docs.stripe.com/webhooks); the exact pauses are not published.
-    retry_after: Sequence[float] = (5 * 60, 60 * 60, 3 * 60 * 60)
     webhook_timeout = 20.0
 
     def __init__(self) -> None:
@@ -107,6 +109,9 @@ class Stripe:
             return TOO_MANY.reply("req_sandbox")
         message = "An unknown error occurred" if status >= 500 else "The request could not be processed."
         return json_reply(status, {"error": {"message": message, "type": "api_error"}})
+
+    def retry_after(self, account: Account) -> Sequence[float]:
+        return RETRIES
 
     def sign(self, account: Account, body: bytes, timestamp: int) -> dict[str, str]:
         """`t` and `v1` as in docs.stripe.com/webhooks#verify-manually."""

@@ -102,3 +102,20 @@ def test_an_address_where_nobody_listens(stripe_sandbox, new_shop, eventually):
     shop.client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
     seen = eventually(lambda: (now := log(stripe_sandbox, shop.key))["given_up"] and now)
     assert seen["deliveries"][0]["last_status"] == "ClientConnectorError"
+
+
+@pytest.mark.parametrize(("key", "tries"), [("sk_test_schedule", 11), ("sk_live_schedule", 77)])
+def test_paystack_tries_as_often_as_it_says(paystack_sandbox, key, tries, eventually):
+    paystack_sandbox.door("POST", "accounts", secret_key=key, webhook_url="http://127.0.0.1:9/hook")
+    headers = {"Authorization": f"Bearer {key}"}
+    sent = {"email": "a@shop.example", "amount": 5_000}
+    address = paystack_sandbox.url + "/transaction/initialize"
+    started = paystack_sandbox.http.post(address, json=sent, headers=headers, timeout=5).json()["data"]
+    fields = {"action": "pay", "card": "4084084084084081"}
+    paystack_sandbox.http.post(started["authorization_url"], data=fields, timeout=5)
+    paystack_sandbox.door("POST", "settings", webhook_retry_scale=0)
+    try:
+        seen = eventually(lambda: (now := log(paystack_sandbox, key))["given_up"] and now)
+    finally:
+        paystack_sandbox.door("POST", "settings", webhook_retry_scale=0.0001)
+    assert seen["deliveries"][0]["attempts"] == tries
