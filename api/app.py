@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from api import docs_page, errors, guard, metrics, request_ids, validation
 from api.admin.merchants import merchants
+from api.customers import customers
 from api.disputes import disputes
 from api.draining import Draining
 from api.events import events
@@ -18,6 +19,7 @@ from api.health import health
 from api.jobs import jobs
 from api.limits import RateLimits
 from api.openapi import INFO, SECURITY
+from api.payment_methods import payment_methods
 from api.payments import payments
 from api.policy import current_policy, policy_of
 from api.providers import providers
@@ -33,7 +35,20 @@ from workers.hints import make_wake
 
 log = structlog.get_logger()
 
-_ROOMS = (payments, refunds, disputes, jobs, providers, events, webhook_endpoints, webhooks, health, merchants)
+_ROOMS = (
+    payments,
+    refunds,
+    disputes,
+    customers,
+    payment_methods,
+    jobs,
+    providers,
+    events,
+    webhook_endpoints,
+    webhooks,
+    health,
+    merchants,
+)
 
 
 def create_app() -> Flask:

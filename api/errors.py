@@ -121,6 +121,8 @@ CODES: Mapping[str, tuple[int, str]] = {
     "not_found": (404, "There is no such thing"),
     "method_not_allowed": (405, "The address does not know this method"),
     "state_conflict": (409, "The state does not allow it"),
+    "customer_in_use": (409, "A payment of the customer is under way"),
+    "customer_erased": (409, "The customer of this key was deleted"),
     "nothing_to_refund": (409, "There is nothing to give back"),
     "payment_disputed": (409, "The payment is disputed"),
     "operation_in_progress": (409, "Another operation on the payment is under way"),

@@ -10,6 +10,8 @@ import structlog
 _NAMES: Mapping[str, str] = {
     "payment": "payment_id",
     "refund": "refund_id",
+    "customer": "customer_id",
+    "payment_method": "payment_method_id",
     "dispute": "dispute_id",
     "job": "job_id",
     "event": "event_id",

@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.schemas.base import Shown, id_pattern
+from api.schemas.customers import CustomerNamed
 from api.schemas.disputes import Dispute
+from api.schemas.payment_methods import PaymentMethodShown
 from api.schemas.payments import Payment
 from api.schemas.refunds import Refund
 
@@ -32,6 +34,8 @@ class JobResult(Shown):
 
     payment: Payment | None = None
     refund: Refund | None = None
+    customer: CustomerNamed | None = None
+    payment_method: PaymentMethodShown | None = None
     dispute: Dispute | None = None
 
 
@@ -54,6 +58,13 @@ class AcceptedDispute(Shown):
     job: Job
     payment: Payment
     dispute: Dispute
+
+
+class AcceptedMethod(Shown):
+    """The job that has the provider drop a saved payment method."""
+
+    job: Job
+    payment_method: PaymentMethodShown
 
 
 class AcceptedRefund(Shown):

@@ -31,6 +31,8 @@ MERCHANT_SCOPES = frozenset(
         "refunds:write",
         "disputes:read",
         "disputes:write",
+        "customers:read",
+        "customers:write",
         "events:read",
         "events:write",
         "webhook_endpoints:read",

@@ -2,20 +2,173 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from core.domain.identifiers import public_id
-from core.orchestration import people
-from core.orchestration.context import Core
-from core.persistence.database import Scope
+from core.audit import log
+from core.domain.errors import StateConflict
+from core.domain.identifiers import new_id, parse_id, public_id
+from core.orchestration import idempotency, jobs, payment_methods, people
+from core.orchestration.context import Caller, Core
+from core.orchestration.idempotency import Accepted, IdempotencyKey
+from core.orchestration.intake import cause_of
+from core.orchestration.reading import listing, missing
+from core.persistence.database import Scope, present
 from core.persistence.queries import customers as rows
+from core.persistence.queries.reading import Page
 from core.providers.base import CustomerRequest, Person
 
 Row = Mapping[Any, Any]
+
+#: What is people's data of a customer, and sealed.
+_DETAILS = ("email", "name", "phone")
+#: What an erased customer leaves behind: a row that payments can name. The merchant's own notes go as well: they
+#: may say who it was.
+_ERASED: Mapping[str, Any] = {"sealed": None, "email_index": None, "reference": None, "metadata": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """`limit` 1 to 100; `after` is the last id of the page before; times are UTC and exclusive."""
+
+    limit: int = 20
+    after: UUID | None = None
+    email: str | None = field(default=None, repr=False)
+    reference: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+def create(core: Core, caller: Caller, key: IdempotencyKey, values: Mapping[str, Any]) -> Accepted:
+    """201. `values` holds any of email, name, phone, reference, metadata. Raises IdempotencyMismatch and the like."""
+
+    def act(connection: Connection) -> Accepted:
+        customer_id = new_id()
+        person = Person(**{name: values.get(name) for name in _DETAILS})
+        own = core.vault.make_customer_key(connection, caller.scope, customer_id)
+        stored = {
+            "id": customer_id,
+            "sealed": people.seal_person(own, customer_id, person),
+            "email_index": _email_index(core, person.email),
+            "index_key_version": 1,
+            "reference": values.get("reference"),
+            "metadata": dict(values.get("metadata") or {}),
+        }
+        row = rows.insert_customer(connection, caller.scope, stored)
+        _audit(connection, caller, "created", customer_id)
+        body = people.customer_body(row, person)
+        return Accepted(201, body, f"/v1/customers/{body['id']}", False)
+
+    return _once(core, caller, key, act)
+
+
+def list_customers(core: Core, scope: Scope, filters: Filters) -> dict[str, Any]:
+    """{"data", "has_more", "next"}, newest first; nobody who was erased."""
+    equals: dict[str, Any] = {"erased_at": None}
+    if filters.email is not None:
+        equals["email_index"] = _email_index(core, filters.email)
+    if filters.reference is not None:
+        equals["reference"] = filters.reference
+    page = Page(filters.limit, filters.after, equals, filters.created_after, filters.created_before)
+    with core.database.scoped(scope) as connection:
+        found = rows.customers_page(connection, scope, page)
+        known = dict(zip((row["id"] for row in found), people.persons_of(core, connection, scope, found), strict=True))
+        return listing(found, filters.limit, "customer", lambda row: people.customer_body(row, known[row["id"]]))
+
+
+def get_customer(core: Core, scope: Scope, customer_id: UUID) -> dict[str, Any]:
+    """Raises NotFoundError, also for one who was erased."""
+    with core.database.scoped(scope) as connection:
+        return _body(core, connection, scope, _present(rows.find_customer(connection, scope, customer_id)))
+
+
+def update(
+    core: Core, caller: Caller, customer_id: UUID, changes: Mapping[str, Any], key: IdempotencyKey | None = None
+) -> Accepted:
+    """`changes` as `values` of `create`; None clears, what it does not hold stays. Raises NotFoundError.
+
+    Providers that know the customer are told of new details by a job each.
+    """
+
+    def act(connection: Connection) -> Accepted:
+        row = _present(rows.lock_customer(connection, caller.scope, customer_id))
+        person = people.person_of(core, connection, caller.scope, row)
+        new = replace(person, **{name: changes[name] for name in _DETAILS if name in changes})
+        values = _changed(core, connection, caller.scope, row, person, new, changes)
+        if not values:
+            return Accepted(200, people.customer_body(row, person), None, False)
+        row = rows.update_customer(connection, customer_id, values)
+        # Only the names of what changed are kept: the values are people's data.
+        names = sorted(name for name in changes if name in values or getattr(new, name, 0) != getattr(person, name, 0))
+        _audit(connection, caller, "updated", customer_id, {"changed": names})
+        if new != person:
+            _push(connection, caller, customer_id)
+        return Accepted(200, people.customer_body(row, new), None, False)
+
+    return _once(core, caller, key, act)
+
+
+def _changed(
+    core: Core, connection: Connection, scope: Scope, row: Row, person: Person, new: Person, changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Columns to write."""
+    wanted: dict[str, Any] = {}
+    if "reference" in changes:
+        wanted["reference"] = changes["reference"]
+    if "metadata" in changes:
+        wanted["metadata"] = dict(changes["metadata"] or {})
+    values = {name: value for name, value in wanted.items() if row[name] != value}
+    if new != person:
+        own = core.vault.customer_key(connection, scope, row["id"])
+        if own is None:
+            raise missing("customer")
+        values["sealed"] = people.seal_person(own, row["id"], new)
+        values["email_index"] = _email_index(core, new.email)
+    return values
+
+
+def _push(connection: Connection, caller: Caller, customer_id: UUID) -> None:
+    for account_id in rows.known_at(connection, caller.scope, customer_id):
+        arguments = {"account": str(account_id), "request_id": caller.request_id, "actor": caller.actor}
+        jobs.enqueue(connection, caller.scope, "push_customer", target_id=customer_id, arguments=arguments)
+
+
+def erase(core: Core, caller: Caller, customer_id: UUID, key: IdempotencyKey | None = None) -> Accepted:
+    """Destroy the person's key: nobody can read who they were any more, and nothing of theirs can be charged.
+
+    The row stays for the payments that name it. Raises NotFoundError, StateConflict while a payment still needs
+    to know who pays.
+    """
+
+    def act(connection: Connection) -> Accepted:
+        scope = caller.scope
+        _present(rows.lock_customer(connection, scope, customer_id, erase=True))
+        _refuse_under_way(rows.payment_under_way(connection, scope, customer_id))
+        methods = rows.lock_methods(connection, scope, customer_id)
+        for row in methods:  # before the key is gone: the provider has to be told their tokens
+            payment_methods.begin_forgetting(core, connection, scope, row, cause_of(caller))
+        rows.destroy_key(connection, customer_id)
+        rows.update_customer(connection, customer_id, {**_ERASED, "erased_at": present(connection)})
+        _audit(connection, caller, "erased", customer_id, {"payment_methods": len(methods)})
+        return Accepted(200, {"id": public_id("customer", customer_id), "deleted": True}, None, False)
+
+    return _once(core, caller, key, act)
+
+
+def _refuse_under_way(payment: Row | None) -> None:
+    if payment is None:
+        return
+    name = public_id("payment", payment["id"])
+    what = "wait until it has ended" if payment["status"] == "processing" else "cancel it, or wait until it has ended"
+    raise StateConflict(
+        f"payment {name} of this customer is {payment['status']}: {what}, then delete the customer",
+        code="customer_in_use",
+    )
 
 
 def provider_customer(connection: Connection, customer_id: UUID, account_id: UUID) -> Row | None:
@@ -52,4 +205,66 @@ def customer_request(core: Core, connection: Connection, scope: Scope, row: Row)
         person=person,
         provider_id=row["provider_id"],
         first_sent_at=row["first_sent_at"],
+    )
+
+
+def _present(row: Row | None) -> Row:
+    if row is None or row["erased_at"] is not None:
+        raise missing("customer")
+    return row
+
+
+def _body(core: Core, connection: Connection, scope: Scope, row: Row) -> dict[str, Any]:
+    return people.customer_body(row, people.person_of(core, connection, scope, row))
+
+
+def _email_index(core: Core, email: str | None) -> bytes | None:
+    return None if email is None else core.vault.blind_index("customer.email", email)
+
+
+def _once(core: Core, caller: Caller, key: IdempotencyKey | None, act: Callable[[Connection], Accepted]) -> Accepted:
+    """Act under the idempotency key, of which nothing may tell who the person was.
+
+    So the id alone is kept, a repeat shows the customer as it is now, and the fingerprint, which could be guessed
+    from a known e-mail address, goes through the index key.
+    """
+    with idempotency.short_waits(), core.transaction(caller.scope, core.settings.idempotency_wait) as connection:
+        if key is None:
+            return act(connection)
+        hidden = replace(key, fingerprint=core.vault.blind_index("customer.request", key.fingerprint.hex()))
+        known = idempotency.reserve(connection, caller.scope, hidden)
+        if known is not None:
+            return _shown_again(core, connection, caller.scope, known)
+        answer = act(connection)
+        kept = {name: answer.body[name] for name in ("id", "deleted") if name in answer.body}
+        idempotency.fill(connection, caller.scope, hidden, replace(answer, body=kept))
+        return answer
+
+
+def _shown_again(core: Core, connection: Connection, scope: Scope, known: Accepted) -> Accepted:
+    """Raises StateConflict when the person was erased since: a key can never make them a second time."""
+    if "deleted" in known.body:
+        return known
+    row = rows.find_customer(connection, scope, parse_id("customer", known.body["id"]))
+    if row is None or row["erased_at"] is not None:
+        raise StateConflict(
+            "the customer of this Idempotency-Key was deleted since; use a new key to make another",
+            code="customer_erased",
+        )
+    return replace(known, body=_body(core, connection, scope, row))
+
+
+def _audit(
+    connection: Connection, caller: Caller, verb: str, customer_id: UUID, details: Mapping[str, Any] | None = None
+) -> None:
+    log.record(
+        connection,
+        scope=caller.scope,
+        actor=caller.actor,
+        action=f"customer.{verb}",
+        subject_kind="customer",
+        subject_id=customer_id,
+        cause="request",
+        request_id=caller.request_id,
+        details=details,
     )

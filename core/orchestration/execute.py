@@ -20,6 +20,7 @@ from core.orchestration import (
     dispute_answers,
     disputes,
     enrol,
+    errands,
     in_flight,
     inbox,
     jobs,
@@ -72,6 +73,8 @@ MONEY: Mapping[str, Announcer] = {
 OTHER: Mapping[str, Callable[[Core, Job], None]] = {
     "sync_payment": resolve.sync_payment,
     "expire_payment": resolve.expire_payment,
+    "forget_method": errands.forget_method,
+    "push_customer": errands.push_customer,
     "sync_dispute": disputes.sync_dispute,
     "send_evidence": dispute_answers.send,
     "accept_dispute": dispute_answers.send,

@@ -146,5 +146,5 @@ def short_waits() -> Iterator[None]:
         yield
     except sa.exc.OperationalError as error:
         if getattr(error.orig, "pgcode", None) == errorcodes.LOCK_NOT_AVAILABLE:
-            raise IdempotencyInUse("another request on this payment is still being stored; try again") from None
+            raise IdempotencyInUse("another request about the same thing is still being stored; try again") from None
         raise

@@ -42,7 +42,7 @@ def enqueue(
         arguments={**(arguments or {}), "request_id": caller.request_id, "actor": caller.actor},
     )
     body = {
-        "job": _job_body(job_id, kind, payment["id"], present(connection)),
+        "job": job_body(job_id, kind, payment["id"], present(connection)),
         # Without next_action: it may hold a client secret, and this body is kept for every repeat of the request.
         "payment": representations.payment(payment),
         **(extra or {}),
@@ -50,7 +50,8 @@ def enqueue(
     return Accepted(202, body, body["job"]["url"], False, job_id, payment["id"])
 
 
-def _job_body(job_id: UUID, kind: str, payment_id: UUID, created_at: Any) -> dict[str, Any]:
+def job_body(job_id: UUID, kind: str, payment_id: UUID | None, created_at: Any) -> dict[str, Any]:
+    """A job that was queued just now."""
     row = {"id": job_id, "kind": kind, "status": "queued", "payment_id": payment_id, "attempts": 0, "error": None}
     return representations.job({**row, "run_after": created_at, "created_at": created_at, "finished_at": None})
 

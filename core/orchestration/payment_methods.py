@@ -10,12 +10,15 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from core.audit import log
+from core.domain.errors import StateConflict
 from core.domain.identifiers import new_id
 from core.domain.outcomes import KeptMethod
-from core.orchestration import jobs, people
-from core.orchestration.context import Cause, Core
+from core.orchestration import idempotency, intake, jobs, people, reading
+from core.orchestration.context import Caller, Cause, Core
+from core.orchestration.idempotency import Accepted, IdempotencyKey
 from core.persistence.database import Scope, present
 from core.persistence.queries import customers as rows
+from core.persistence.queries.reading import Page
 from core.persistence.vault import Place
 from core.providers.base import SavedMethod
 
@@ -23,6 +26,61 @@ Row = Mapping[Any, Any]
 
 #: What a method that is not kept any more leaves behind: a row that payments can name.
 _FORGOTTEN: Mapping[str, Any] = {"status": "forgotten", "sealed": None, "fingerprint_index": None}
+
+
+def list_methods(
+    core: Core, scope: Scope, customer_id: UUID, limit: int = 20, after: UUID | None = None
+) -> dict[str, Any]:
+    """{"data", "has_more", "next"} of those that can be charged, newest first. Raises NotFoundError."""
+    with core.database.scoped(scope) as connection:
+        customer = rows.find_customer(connection, scope, customer_id)
+        if customer is None or customer["erased_at"] is not None:
+            raise reading.missing("customer")
+        page = Page(limit, after, {"customer_id": customer_id, "status": "active"})
+        found = rows.methods_page(connection, scope, page)
+        key = core.vault.customer_key(connection, scope, customer_id)
+
+        def show(row: Row) -> dict[str, Any]:
+            return people.method_body(row, None if key is None else people.open_kept(key, row))
+
+        return reading.listing(found, limit, "payment_method", show)
+
+
+def get_method(core: Core, scope: Scope, method_id: UUID) -> dict[str, Any]:
+    """Also one that is forgotten: payments name it. Raises NotFoundError."""
+    with core.database.scoped(scope) as connection:
+        row = rows.find_method(connection, scope, method_id)
+        if row is None:
+            raise reading.missing("payment_method")
+        return people.method_body(row, people.kept_of(core, connection, scope, row))
+
+
+def forget(core: Core, caller: Caller, method_id: UUID, key: IdempotencyKey | None = None) -> Accepted:
+    """202 with the job that tells the provider; asked again while that goes on, it is told again.
+
+    Raises NotFoundError, StateConflict when nothing is left to forget.
+    """
+
+    def act(connection: Connection) -> Accepted:
+        row = rows.find_method(connection, caller.scope, method_id, lock=True)
+        if row is None:
+            raise reading.missing("payment_method")
+        if row["status"] == "forgotten":
+            raise StateConflict("the payment method is forgotten already, here and at the provider")
+        job_id = begin_forgetting(core, connection, caller.scope, row, intake.cause_of(caller))
+        job = intake.job_body(job_id, "forget_method", None, present(connection))
+        body = {"job": job, "payment_method": people.method_body({**row, "status": "forgetting"}, None)}
+        return Accepted(202, body, job["url"], False, job_id)
+
+    with idempotency.short_waits(), core.transaction(caller.scope, core.settings.idempotency_wait) as connection:
+        if key is None:
+            return act(connection)
+        known = idempotency.reserve(connection, caller.scope, key)
+        if known is not None:
+            return known
+        answer = act(connection)
+        idempotency.fill(connection, caller.scope, key, answer)
+        return answer
 
 
 def keep(core: Core, connection: Connection, payment: Row, transaction: Row, method: KeptMethod) -> UUID | None:
@@ -41,7 +99,7 @@ def keep(core: Core, connection: Connection, payment: Row, transaction: Row, met
     account_id = transaction["provider_account_id"]
     known = rows.same_methods(connection, customer_id, account_id, token_index, fingerprint_index)
     method_id = known[0]["id"] if known else new_id()
-    older = [token for row in known for token in _tokens(core, connection, scope, row) if token != method.token]
+    older = [token for row in known for token in tokens_of(core, connection, scope, row) if token != method.token]
     for row in known[1:]:
         rows.update_method(connection, row["id"], {**_FORGOTTEN, "forgotten_at": present(connection)})
     kept = {**asdict(method), "older": list(dict.fromkeys(older))}
@@ -105,7 +163,7 @@ def gone(core: Core, connection: Connection, account_id: UUID, token: str) -> in
     found = rows.methods_by_token(connection, account_id, _token_index(core, token))
     for row in found:
         scope = Scope(row["merchant_id"], row["mode"])
-        older = [one for one in _tokens(core, connection, scope, row) if one != token]
+        older = [one for one in tokens_of(core, connection, scope, row) if one != token]
         cause = Cause("webhook", "provider")
         if older:
             begin_forgetting(core, connection, scope, row, cause, older)
@@ -127,7 +185,7 @@ def begin_forgetting(
     The tokens move under the merchant's key: the provider has to be told also when the person is erased meanwhile.
     """
     if row["status"] == "active":
-        opened = _tokens(core, connection, scope, row) if tokens is None else tokens
+        opened = tokens_of(core, connection, scope, row) if tokens is None else tokens
         sealed = core.vault.merchant_key(connection, scope).seal_json(
             Place("payment_methods", "sealed", row["id"]), {"tokens": list(opened)}
         )
@@ -144,7 +202,12 @@ def end_forgetting(connection: Connection, scope: Scope, row: Row, cause: Cause)
     audit(connection, scope, row["id"], "forgotten", cause, steps=(row["status"], "forgotten"))
 
 
-def _tokens(core: Core, connection: Connection, scope: Scope, row: Row) -> list[str]:
+def is_kept_under(core: Core, connection: Connection, scope: Scope, row: Row, tokens: Sequence[str]) -> bool:
+    """Is the method, which the caller has locked, still charged by one of these, or about to lose it?"""
+    return row["status"] != "forgotten" and tokens_of(core, connection, scope, row)[:1] == list(tokens[:1])
+
+
+def tokens_of(core: Core, connection: Connection, scope: Scope, row: Row) -> list[str]:
     """Every token the provider may keep of a method, newest first; none once the person is erased."""
     if row["sealed"] is None:
         return []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
@@ -11,7 +13,7 @@ from core.domain.identifiers import public_id
 from core.domain.representations import timestamp
 from core.orchestration.context import Core
 from core.persistence.database import Scope
-from core.persistence.vault import Place
+from core.persistence.vault import DataKey, Place
 from core.providers.base import Person
 
 Row = Mapping[Any, Any]
@@ -19,10 +21,28 @@ Row = Mapping[Any, Any]
 
 def person_of(core: Core, connection: Connection, scope: Scope, customer: Row) -> Person:
     """Nobody, once the person is erased."""
-    key = core.vault.customer_key(connection, scope, customer["id"]) if customer["sealed"] is not None else None
-    if key is None:
+    return _opened(customer, core.vault.customer_key(connection, scope, customer["id"]))
+
+
+def persons_of(core: Core, connection: Connection, scope: Scope, customers: Sequence[Row]) -> list[Person]:
+    """The same for several, in their order."""
+    keys = core.vault.customer_keys(connection, scope, [row["id"] for row in customers])
+    return [_opened(row, keys.get(row["id"])) for row in customers]
+
+
+def _opened(customer: Row, key: DataKey | None) -> Person:
+    if key is None or customer["sealed"] is None:
         return Person()
-    return Person(**key.open_json(Place("customers", "sealed", customer["id"]), customer["sealed"]))
+    return Person(**key.open_json(_place(customer["id"]), customer["sealed"]))
+
+
+def seal_person(key: DataKey, customer_id: UUID, person: Person) -> bytes:
+    """`key` is the person's own."""
+    return key.seal_json(_place(customer_id), asdict(person))
+
+
+def _place(customer_id: UUID) -> Place:
+    return Place("customers", "sealed", customer_id)
 
 
 def customer_body(row: Row, person: Person) -> dict[str, Any]:
@@ -44,8 +64,11 @@ def kept_of(core: Core, connection: Connection, scope: Scope, method: Row) -> di
     if method["status"] != "active" or method["sealed"] is None:
         return None
     key = core.vault.customer_key(connection, scope, method["customer_id"])
-    if key is None:
-        return None
+    return None if key is None else open_kept(key, method)
+
+
+def open_kept(key: DataKey, method: Row) -> dict[str, Any]:
+    """Of an active method; `key` is its person's."""
     kept: dict[str, Any] = key.open_json(Place("payment_methods", "sealed", method["id"]), method["sealed"])
     return kept
 

@@ -16,14 +16,14 @@ from core.domain import representations
 from core.domain.errors import NotFoundError
 from core.domain.identifiers import public_id
 from core.domain.statuses import FINAL_JOB
-from core.orchestration import intake
+from core.orchestration import intake, people
 from core.orchestration import timeline as words
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.persistence.queries import reading as rows
 from core.persistence.queries.reading import Page
 from core.persistence.queries.timeline import rows_about
-from core.persistence.tables import disputes, jobs, payments, refunds
+from core.persistence.tables import disputes, jobs, payment_methods, payments, refunds
 
 Row = Mapping[Any, Any]
 
@@ -136,7 +136,7 @@ def list_disputes(core: Core, scope: Scope, filters: Filters) -> dict[str, Any]:
 
 
 def _result(core: Core, scope: Scope, job: Row) -> dict[str, Any]:
-    """The payment and, for a refund's job, the refund as they are now."""
+    """What the job is about, as it is now."""
     result: dict[str, Any] = {}
     if job["payment_id"] is not None:
         result["payment"] = _shown(core, scope, _read(core, scope, payments, "payment", job["payment_id"]))
@@ -144,6 +144,12 @@ def _result(core: Core, scope: Scope, job: Row) -> dict[str, Any]:
         result["refund"] = representations.refund(_read(core, scope, refunds, "refund", job["target_id"]))
     if job["kind"] in ("send_evidence", "accept_dispute") and job["target_id"] is not None:
         result["dispute"] = representations.dispute(_read(core, scope, disputes, "dispute", job["target_id"]))
+    if job["kind"] == "forget_method" and job["target_id"] is not None:
+        # Without card or bank: a job may be read by keys that may not see customers.
+        method = _read(core, scope, payment_methods, "payment_method", job["target_id"])
+        result["payment_method"] = people.method_body(method, None)
+    if job["kind"] == "push_customer" and job["target_id"] is not None:
+        result["customer"] = {"id": public_id("customer", job["target_id"])}
     return result
 
 

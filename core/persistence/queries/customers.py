@@ -123,15 +123,20 @@ def update_method(connection: Connection, method_id: UUID, values: Values) -> Ro
     return connection.execute(statement).mappings().one()
 
 
-def methods_of(connection: Connection, scope: Scope, customer_id: UUID, *, lock: bool = False) -> Sequence[RowMapping]:
-    """Those that can be charged, newest first."""
+def methods_page(connection: Connection, scope: Scope, wanted: Page) -> Sequence[RowMapping]:
+    """One more than the limit, newest first."""
+    return page(connection, payment_methods, scope, wanted)
+
+
+def lock_methods(connection: Connection, scope: Scope, customer_id: UUID) -> Sequence[RowMapping]:
+    """Those of a person that can be charged."""
     table = payment_methods
     query = (
         sa.select(table)
         .where(within(table, scope), table.c.customer_id == customer_id, table.c.status == "active")
-        .order_by(table.c.created_at.desc(), table.c.id.desc())
+        .order_by(table.c.id)
     )
-    return connection.execute(query.with_for_update() if lock else query).mappings().all()
+    return connection.execute(query.with_for_update()).mappings().all()
 
 
 def same_methods(

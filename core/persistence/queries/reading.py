@@ -14,9 +14,9 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from core.persistence import pipeline
 from core.persistence.database import Scope, present
-from core.persistence.tables import disputes, jobs, payments, refunds
+from core.persistence.tables import customers, disputes, jobs, payment_methods, payments, refunds
 
-_BY_TIME = (payments, refunds, disputes)
+_BY_TIME = (payments, refunds, disputes, customers, payment_methods)
 
 
 @dataclass(frozen=True, slots=True)
