@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from fnmatch import fnmatchcase
 from typing import Any
 
 from .. import ids
@@ -17,7 +18,7 @@ def from_posted(wanted: Json) -> Account:
     """An account out of POST /_sandbox/accounts; raises ValueError."""
     known = {
         "secret_key", "publishable_key", "webhook_url", "webhook_secret", "webhook_events", "api_version",
-        "payouts_fail",
+        "payouts_fail", "revoked", "allowed_operations",
     }  # fmt: skip
     unknown = set(wanted) - known
     if unknown:
@@ -28,24 +29,31 @@ def from_posted(wanted: Json) -> Account:
         secret_key=key,
         webhook_url=checked_url(wanted.get("webhook_url")),
         webhook_secret=wanted.get("webhook_secret") or "whsec_" + ids.derived("whsec" + key, 32),
-        webhook_events=checked_events(wanted.get("webhook_events")),
+        webhook_events=checked_names("webhook_events", wanted.get("webhook_events")),
         publishable_key=wanted.get("publishable_key") or "pk_test_" + ids.derived("pk" + key, 24),
         options={
             "api_version": wanted.get("api_version") or DEFAULT_VERSION,
-            "payouts_fail": checked_flag(wanted.get("payouts_fail")),
+            "payouts_fail": checked_flag("payouts_fail", wanted),
+            "revoked": checked_flag("revoked", wanted),
+            "allowed_operations": checked_names("allowed_operations", wanted.get("allowed_operations")),
         },
     )
 
 
 def checked_key(key: Any) -> str:
-    if not isinstance(key, str) or not key.startswith(("sk_test_", "rk_test_", "sk_live_")) or len(key) > 255:
+    if (
+        not isinstance(key, str)
+        or not key.startswith(("sk_test_", "rk_test_", "sk_live_", "rk_live_"))
+        or len(key) > 255
+    ):
         raise ValueError("secret_key must be a string that begins with sk_test_")
     return key
 
 
-def checked_flag(value: Any) -> bool:
+def checked_flag(name: str, wanted: Json) -> bool:
+    value = wanted.get(name)
     if value not in (None, True, False):
-        raise ValueError("payouts_fail must be true or false")
+        raise ValueError(f"{name} must be true or false")
     return bool(value)
 
 
@@ -57,12 +65,24 @@ def checked_url(url: Any) -> str | None:
     return url
 
 
-def checked_events(events: Any) -> list[str]:
-    if events is None:
+def checked_names(name: str, names: Any) -> list[str]:
+    """A list of names, with `*` in them; everything if none was given."""
+    if names is None:
         return ["*"]
-    if not isinstance(events, list) or not all(isinstance(name, str) for name in events):
-        raise ValueError("webhook_events must be a list of event types")
-    return events
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise ValueError(f"{name} must be a list of names")
+    return names
+
+
+def check_permission(account: Account, operation: str) -> None:
+    """Raises StripeError where a restricted key may not go."""
+    allowed: list[str] = account.options.get("allowed_operations") or ["*"]
+    if not any(fnmatchcase(operation, pattern) for pattern in allowed):
+        raise StripeError(
+            403,
+            f"The provided key '{masked(account.secret_key)}' does not have the required permissions for this endpoint"
+            f" on account '{account.id}'.",
+        )
 
 
 def fresh_request_id() -> str:

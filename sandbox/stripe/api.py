@@ -72,6 +72,7 @@ class Stripe:
                     f"Unrecognized request URL ({raw.method}: {raw.path}). Please see https://stripe.com/docs or we can"
                     " help at https://support.stripe.com/.",
                 )
+            account.check_permission(owner, found[0].operation)
             key = raw.headers.get("idempotency-key") if raw.method == "POST" else None
             desk = Desk(world, owner, request_id, key)
             return Call(raw, desk, *found, _parameters(raw), version)
@@ -146,6 +147,8 @@ def _owner(world: World, raw: Raw) -> Account:
         )
     if owner is None:
         raise StripeError(401, f"Invalid API Key provided: {account.masked(key)}")
+    if owner.options.get("revoked"):
+        raise StripeError(401, f"Expired API Key provided: {account.masked(key)}", code="api_key_expired")
     return owner
 
 

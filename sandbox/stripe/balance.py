@@ -36,12 +36,19 @@ def record(desk: Desk, type: str, amount: int, source: Json) -> str:
         "fee": fee,
         "fee_details": details if fee else [],
         "net": amount - fee,
-        "reporting_category": {"adjustment": "dispute"}.get(type, type),
+        "reporting_category": _category(type, amount),
         "source": source["id"],
         "status": "available" if bypassed else "pending",
         "type": type,
     }
     return str(desk.add("balance_transaction", body, parent=payouts.plan(desk, available))["id"])
+
+
+def _category(type: str, amount: int) -> str:
+    """What the movement was about (docs.stripe.com/reports/reporting-categories)."""
+    if type == "adjustment":
+        return "dispute" if amount < 0 else "dispute_reversal"
+    return {"payment": "charge", "payment_refund": "refund"}.get(type, type)
 
 
 def _fee(type: str, amount: int) -> tuple[int, str]:

@@ -275,4 +275,5 @@ def list_charges(call: Call) -> Json:
         {**params.LIST, "payment_intent": params.text, "customer": params.text, "transfer_group": params.text},
     )
     intent = given.get("payment_intent")
-    return lists.page(call, "charge", given, parents=[intent] if intent else None)
+    where, values = lists.matching(given, "customer", "transfer_group")
+    return lists.page(call, "charge", given, where, values, parents=[intent] if intent else None)

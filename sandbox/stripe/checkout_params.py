@@ -96,9 +96,9 @@ CREATE: params.Spec = {
 
 LIST: params.Spec = {
     **params.LIST,
-    **dict.fromkeys(
-        ("customer", "customer_account", "customer_details", "payment_link", "subscription"), params.anything
-    ),
+    **dict.fromkeys(("customer_account", "payment_link", "subscription"), params.anything),
+    "customer": params.text,
+    "customer_details": params.mapping({"email": params.text}),
     "payment_intent": params.text,
     "status": params.choice("open", "complete", "expired"),
 }

@@ -140,7 +140,8 @@ def retrieve(call: Call) -> Json:
 
 def list_sessions(call: Call) -> Json:
     given = params.read(call.params, checkout_params.LIST)
-    where, values = lists.matching(given, "payment_intent", "status", "customer")
+    given["customer_details.email"] = (given.get("customer_details") or {}).get("email")
+    where, values = lists.matching(given, "payment_intent", "status", "customer", "customer_details.email")
     return lists.page(call, "checkout_session", given, where, values)
 
 

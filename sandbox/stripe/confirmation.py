@@ -7,7 +7,7 @@ from ..world import Desk
 from . import cards, charges, events, payment_methods
 from .cards import Card, Decline
 from .errors import StripeError, card_error, wrong_state
-from .objects import public
+from .objects import public, shown
 
 NO_RETURN_URL = (
     "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because some of these"
@@ -173,7 +173,7 @@ def declined(decline: Decline, charge: Json | None) -> StripeError:
 
 def fail(desk: Desk, intent: Json, method: Json, error: StripeError) -> None:
     """Puts the intent back to needing a payment method, tells it, and raises the error."""
-    error.error |= {"payment_method": public(method), "payment_method_type": method["type"]}
+    error.error |= {"payment_method": shown(desk, method), "payment_method_type": method["type"]}
     intent |= {
         "status": "requires_payment_method",
         "payment_method": None,
@@ -182,7 +182,7 @@ def fail(desk: Desk, intent: Json, method: Json, error: StripeError) -> None:
     }
     desk.save("payment_intent", intent)
     events.emit(desk, "payment_intent.payment_failed", intent)
-    error.error["payment_intent"] = public(intent)
+    error.error["payment_intent"] = shown(desk, intent)
     raise error
 
 

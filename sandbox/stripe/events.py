@@ -8,7 +8,7 @@ from ..ledger import Json
 from ..world import Desk
 from . import lists, params
 from .errors import StripeError, missing
-from .objects import public, shown
+from .objects import is_live, public, shown
 
 # docs.stripe.com/api/events: events are kept for 30 days.
 KEPT_FOR = 30 * 86400
@@ -26,7 +26,7 @@ def emit(desk: Desk, type: str, body: Json, previous: Json | None = None) -> Non
         "api_version": desk.account.options.get("api_version", DEFAULT_VERSION),
         "created": desk.now,
         "data": data,
-        "livemode": False,
+        "livemode": is_live(desk),
         "pending_webhooks": 1 if desk.account.webhook_url else 0,
         "request": {"id": desk.request_id, "idempotency_key": desk.idempotency_key},
         "type": type,

@@ -36,7 +36,15 @@ def public(body: Json) -> Json:
 def shown(desk: Desk, body: Json) -> Json:
     """The public object, with what depends on the time or on other objects filled in."""
     view = _VIEWS.get(body.get("object", ""))
-    return public(view(desk, body) if view else body)
+    result = public(view(desk, body) if view else body)
+    if "livemode" in result:
+        result["livemode"] = is_live(desk)
+    return result
+
+
+def is_live(desk: Desk) -> bool:
+    """An account is of one mode here: that of its key."""
+    return desk.account.secret_key.startswith(("sk_live_", "rk_live_"))
 
 
 def _balance_transaction(desk: Desk, body: Json) -> Json:

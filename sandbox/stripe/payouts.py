@@ -112,7 +112,7 @@ def _book(desk: Desk, payout: Json, type: str, amount: int, filed: str) -> str:
         "fee": 0,
         "fee_details": [],
         "net": amount,
-        "reporting_category": type,
+        "reporting_category": "payout" if type == "payout" else "payout_reversal",
         "source": payout["id"],
         "status": "available",
         "type": type,

@@ -222,3 +222,10 @@ def list_refunds(call: Call) -> Json:
         made = [charge["id"] for charge in call.desk.children("charge", given["payment_intent"])]
         charges = [id for id in made if charges is None or id in charges]
     return lists.page(call, "refund", given, parents=charges)
+
+
+def list_of_charge(call: Call) -> Json:
+    given = params.read(call.params, params.LIST)
+    if call.desk.get("charge", call.args[0]) is None:
+        raise missing("charge", call.args[0], "charge")
+    return lists.page(call, "refund", given, parents=[call.args[0]])

@@ -43,6 +43,7 @@ ROUTES: tuple[Route[Handler], ...] = (
     Route("POST", "/v1/refunds/{}/cancel", "refunds.cancel", refunds.cancel),
     Route("GET", "/v1/charges", "charges.list", charges.list_charges),
     Route("GET", "/v1/charges/{}", "charges.retrieve", charges.retrieve),
+    Route("GET", "/v1/charges/{}/refunds", "charges.refunds.list", refunds.list_of_charge),
     Route("GET", "/v1/disputes", "disputes.list", disputes.list_disputes),
     Route("GET", "/v1/disputes/{}", "disputes.retrieve", disputes.retrieve),
     Route("POST", "/v1/disputes/{}", "disputes.update", disputes.update),

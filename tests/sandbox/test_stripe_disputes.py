@@ -45,6 +45,7 @@ def test_winning_brings_the_money_back(shop, eventually, dispute):
     assert (sent.status, sent.evidence_details.submission_count) == ("under_review", 1)
     won = ended(shop, eventually, dispute, "won")
     assert [moved.net for moved in won.balance_transactions] == [-2500, 2500]
+    assert won.balance_transactions[1].reporting_category == "dispute_reversal"
     assert shop.event_types()[-3:] == [
         "charge.dispute.updated", "charge.dispute.funds_reinstated", "charge.dispute.closed",
     ]  # fmt: skip

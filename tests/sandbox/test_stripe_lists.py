@@ -104,3 +104,25 @@ def test_events_are_kept_for_thirty_days(run_sandbox, new_shop):
     assert shop.client.v1.events.list().data == []
     with pytest.raises(stripe.InvalidRequestError, match="No such event"):
         shop.client.v1.events.retrieve(event.id)
+
+
+def test_charges_refunds_and_sessions_by_whose_they_are(shop):
+    customer = shop.client.v1.customers.create({"email": "ada@shop.example"})
+    paid = shop.pay(customer=customer.id)
+    shop.pay()
+    assert [one.id for one in shop.client.v1.charges.list({"customer": customer.id}).data] == [paid.latest_charge]
+    refund = shop.client.v1.refunds.create({"payment_intent": paid.id, "amount": 1})
+    listed = shop.raw("GET", f"/v1/charges/{paid.latest_charge}/refunds").json()
+    assert [one["id"] for one in listed["data"]] == [refund.id]
+    wanted = {
+        "mode": "payment", "success_url": "https://shop.example/done", "customer": customer.id,
+        "line_items": [
+            {"price_data": {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Tea"}}, "quantity": 1}
+        ],
+    }  # fmt: skip
+    sessions = shop.client.v1.checkout.sessions
+    session = sessions.create(wanted)
+    assert [one.id for one in sessions.list({"customer": customer.id}).data] == [session.id]
+    assert sessions.list({"customer_details": {"email": "ada@shop.example"}}).data == []
+    shop.submit(session.url, action="pay", card="4242424242424242")
+    assert len(sessions.list({"customer_details": {"email": "ada@shop.example"}}).data) == 1

@@ -114,3 +114,29 @@ def test_json_is_not_what_stripe_takes(shop):
 def test_what_cannot_be_expanded(shop):
     with pytest.raises(stripe.InvalidRequestError, match=r"cannot be expanded \(colour\)"):
         shop.pay(expand=["colour"])
+
+
+def test_a_revoked_key(shop):
+    shop.sandbox.door("POST", "accounts", secret_key=shop.key, revoked=True)
+    with pytest.raises(stripe.AuthenticationError, match="Expired API Key provided") as refused:
+        shop.client.v1.accounts.retrieve_current()
+    assert refused.value.error.code == "api_key_expired"
+
+
+def test_a_restricted_key_goes_only_where_it_may(shop):
+    shop.sandbox.door("POST", "accounts", secret_key=shop.key, allowed_operations=["payment_intents.*"])
+    intent = shop.pay()
+    with pytest.raises(stripe.PermissionError, match="required permissions"):
+        shop.client.v1.refunds.create({"payment_intent": intent.id})
+    assert shop.ledger()["refunds"] == []
+
+
+def test_the_mode_is_that_of_the_key(stripe_sandbox, shop):
+    key = "sk_live_" + shop.key[8:]
+    stripe_sandbox.door("POST", "accounts", secret_key=key)
+    shop.key = key
+    sent = {**CONFIRMED, "return_url": "https://shop.example", "expand[]": "latest_charge"}
+    paid = shop.raw("POST", "/v1/payment_intents", sent).json()
+    assert (paid["livemode"], paid["latest_charge"]["livemode"]) == (True, True)
+    event = shop.raw("GET", "/v1/events?limit=1").json()["data"][0]
+    assert (event["livemode"], event["data"]["object"]["livemode"]) == (True, True)
