@@ -7,7 +7,7 @@ PY = $(VENV)/python
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up test faults rabbitmq bench bench-growth bench-sandbox lint format lock migrate ci clean
+.PHONY: help install install-dev demo up test mutate faults rabbitmq bench bench-growth bench-sandbox lint format lock migrate ci clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,9 @@ up: install ## Start the whole service and stay (Ctrl-C stops it)
 
 test: lint ## Run every check and the tests
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests --ignore=tests/faults --ignore=tests/rabbitmq
+
+mutate: install-dev ## Make each row of the money tables wrong in turn: a test has to notice
+	@$(PY) scripts/mutate.py
 
 faults: install-dev ## Run the fault tests: killed workers, emptied and stopped Redis
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests/faults

@@ -117,6 +117,7 @@ def test_groups_agree_with_the_tables() -> None:
     assert ends["job"] == statuses.FINAL_JOB == {"succeeded", "failed", "canceled"}
     assert {"sent", "pending", "requires_action", "unknown"} == statuses.OPEN_TRANSACTION
     assert statuses.OPEN_TRANSACTION | {"succeeded"} == statuses.OPEN_OR_SUCCEEDED
+    assert {"needs_response", "under_review"} == statuses.OPEN_DISPUTE
     assert {"charge", "authorize"} == statuses.CHARGE_KINDS
 
 

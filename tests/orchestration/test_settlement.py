@@ -253,3 +253,40 @@ class TestLateMoney:
             assert made.finding == ("surplus_refund", {"amount": REFUND})
         repeated = planned("refund", "succeeded", "succeeded", OUTCOMES["succeeded"], status)
         assert (repeated.payment, repeated.finding) == ({}, None)
+
+
+#: Nothing was executed and no try is left: the reason, and what the merchant is told.
+NOT_EXECUTED = [
+    ("connection", "provider_unavailable", "soft", "The provider could not be reached."),
+    ("breaker_open", "provider_unavailable", "soft", "The provider is failing."),
+    ("rate_limited", "provider_unavailable", "soft", "The provider is over its limit."),
+    ("lock_timeout", "provider_unavailable", "soft", "The provider's object is locked."),
+    ("not_found", "provider_unavailable", "soft", "The provider never received it."),
+    (
+        "misconfigured",
+        "provider_misconfigured",
+        "hard",
+        "The provider refuses our credentials; the account is suspended until they are replaced.",
+    ),
+    ("invalid_request", "provider_refused", "hard", "The provider refused the request as invalid."),
+]
+
+
+@pytest.mark.parametrize(("reason", "code", "category", "message"), NOT_EXECUTED)
+def test_what_a_merchant_is_told_when_nothing_was_executed(reason: str, code: str, category: str, message: str) -> None:
+    outcome = NotExecuted(NotExecutedReason(reason), "kept for operators", provider_code="theirs")
+    made = planned("charge", "sent", "processing", outcome)
+    told = {"code": code, "category": category, "message": message, "provider_code": "theirs"}
+    assert (made.payment["decline"], made.payment["failure_code"]) == (told, code)
+
+
+def test_every_reason_has_a_sentence_for_the_merchant() -> None:
+    assert sorted(one.value for one in settlement.NOT_EXECUTED_DECLINES) == sorted(row[0] for row in NOT_EXECUTED)
+    assert len(NotExecutedReason) == len(NOT_EXECUTED)
+
+
+def test_a_refused_field_is_named() -> None:
+    outcome = NotExecuted(NotExecutedReason.INVALID_REQUEST, "kept for operators", param="currency")
+    told = settlement.decline_of(outcome)
+    assert told is not None
+    assert told.message == "The provider refused currency as invalid."
