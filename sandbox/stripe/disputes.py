@@ -122,7 +122,7 @@ def _end(desk: Desk, dispute: Json, status: str) -> None:
 def decide(desk: Desk, dispute_id: str) -> None:
     """The bank has read the evidence, and does what its words ask for (docs.stripe.com/testing#disputes)."""
     dispute = desk.held("dispute", dispute_id)
-    said = dispute["evidence"]["uncategorized_text"]
+    said = dispute["evidence"].get("uncategorized_text")
     inquiry = dispute["status"].startswith("warning_")
     if dispute["status"] not in WON:
         return
@@ -142,6 +142,18 @@ def escalate(desk: Desk, dispute: Json) -> None:
     _change(desk, dispute, "needs_response")
     events.emit(desk, "charge.dispute.funds_withdrawn", dispute)
     desk.later("dispute_past_due", dispute["id"], EVIDENCE_DUE_AFTER)
+    for refund in desk.children("refund", dispute["charge"]):
+        if refund.get("_overtaken"):
+            desk.later("refund_overtaken", refund["id"], 0)
+
+
+def escalating(desk: Desk, charge: Json) -> bool:
+    """Whether an inquiry about the charge is about to become a dispute, which overtakes a refund made now."""
+    return charge["disputed"] and any(
+        dispute["status"] == "warning_under_review"
+        and dispute["evidence"].get("uncategorized_text") == dispute_evidence.ESCALATES
+        for dispute in desk.children("dispute", charge["id"])
+    )
 
 
 def past_due(desk: Desk, dispute_id: str) -> None:
@@ -173,7 +185,7 @@ def refunded(desk: Desk, charge: Json) -> None:
 def submit(desk: Desk, dispute: Json) -> None:
     dispute["evidence_details"]["submission_count"] += 1
     _change(desk, dispute, SUBMITTED[dispute["status"]])
-    if dispute["evidence"]["uncategorized_text"] in dispute_evidence.DECIDED_BY:
+    if dispute["evidence"].get("uncategorized_text") in dispute_evidence.DECIDED_BY:
         desk.later("decide_dispute", dispute["id"])
 
 
@@ -200,7 +212,7 @@ def update(call: Call) -> Json:
         dispute["metadata"] = params.merged(dispute["metadata"], given["metadata"])
     if "evidence" in given:
         dispute["evidence"] |= given["evidence"]
-        present = [dispute["evidence"][name] for name in dispute_evidence.FIELDS]
+        present = [dispute["evidence"].get(name) for name in dispute_evidence.FIELDS]
         dispute["evidence_details"]["has_evidence"] = any(present)
     desk.save("dispute", dispute)
     if given.get("submit", "evidence" in given):

@@ -114,7 +114,7 @@ def line_items(desk: Desk, id: str) -> list[Json]:
             "currency": session["currency"],
             "description": item["name"],
             "metadata": {},
-            "quantity": item["quantity"],
+            "quantity": item.get("quantity", 1),
         }
         for number, item in enumerate(session["_items"], 1)
     ]

@@ -75,7 +75,7 @@ def create(call: Call) -> Json:
         refund["balance_transaction"] = _book(desk, refund)
         if behaviour == "fails":
             desk.later("fail_refund", refund["id"])
-    refund["_idempotency_key"] = desk.idempotency_key
+    refund |= {"_idempotency_key": desk.idempotency_key, "_overtaken": disputes.escalating(desk, charge)}
     desk.add("refund", refund, parent=charge["id"])
     _move(desk, charge, amount)
     events.emit(desk, "refund.created", refund)
@@ -165,7 +165,12 @@ def settle(desk: Desk, refund_id: str) -> None:
     _tell_change(desk, refund, {"status": "pending"})
 
 
-def fail(desk: Desk, refund_id: str) -> None:
+def overtaken(desk: Desk, refund_id: str) -> None:
+    """The customer got the money by a dispute before the refund was through."""
+    fail(desk, refund_id, "charge_for_pending_refund_disputed")
+
+
+def fail(desk: Desk, refund_id: str, reason: str = "unknown") -> None:
     """The bank sends a succeeded refund back: the money returns to the balance."""
     refund = desk.get("refund", refund_id)
     if refund is None or refund["status"] != "succeeded":
@@ -173,7 +178,7 @@ def fail(desk: Desk, refund_id: str) -> None:
     charge = desk.get("charge", refund["charge"])
     refund |= {
         "status": "failed",
-        "failure_reason": "unknown",
+        "failure_reason": reason,
         "failure_balance_transaction": balance.record(desk, "refund_failure", refund["amount"], refund),
     }
     desk.save("refund", refund)

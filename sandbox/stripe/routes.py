@@ -80,6 +80,7 @@ ACTIONS: Mapping[str, Action] = {
     "expire_session": checkout_sessions.expire_if_open,
     "settle_refund": refunds.settle,
     "fail_refund": refunds.fail,
+    "refund_overtaken": refunds.overtaken,
     "settle_debit": debits.settle,
     "warn_of_fraud": charges.warn_of_fraud,
     "open_dispute": disputes.open_dispute,

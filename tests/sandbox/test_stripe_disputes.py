@@ -107,6 +107,21 @@ def test_an_inquiry_can_become_a_dispute(shop, eventually):
     ended(shop, eventually, inquiry, "won")
 
 
+def test_a_refund_that_a_dispute_overtakes_fails(shop, eventually):
+    inquiry = opened(shop, eventually, "pm_card_createDisputeInquiry")
+    refunds = shop.client.v1.refunds
+    early = refunds.create({"charge": inquiry.charge, "amount": 100})
+    shop.sandbox.door("POST", "settings", settle_ms=800)
+    answer(shop, inquiry, "escalate_inquiry_evidence")
+    shop.sandbox.door("POST", "settings", settle_ms=50)
+    late = refunds.create({"charge": inquiry.charge, "amount": 200})
+    assert late.status == "succeeded"
+    failed = eventually(lambda: (now := refunds.retrieve(late.id)).status == "failed" and now)
+    assert failed.failure_reason == "charge_for_pending_refund_disputed"
+    assert refunds.retrieve(early.id).status == "succeeded"
+    assert shop.client.v1.charges.retrieve(inquiry.charge).amount_refunded == 100
+
+
 def test_silence_loses_and_an_inquiry_fades(run_sandbox, new_shop, eventually):
     sandbox = run_sandbox("stripe", "--rate-limit", "0", "--rate-limit-total", "0")
     sandbox.door("POST", "settings", settle_ms=20)
