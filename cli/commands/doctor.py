@@ -12,7 +12,19 @@ import click
 from rich.text import Text
 
 from cli import target
-from cli.checks import broker, connections, credentials, database, files, lanes, machine, providers, service, start
+from cli.checks import (
+    broker,
+    connections,
+    credentials,
+    database,
+    files,
+    lanes,
+    machine,
+    providers,
+    service,
+    start,
+    words,
+)  # fmt: skip
 from cli.checks.finding import Finding, Situation
 from cli.commands import options, output
 from cli.errors import Refused
@@ -28,6 +40,7 @@ CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     lanes.check,
     providers.check,
     credentials.check,
+    words.check,
 )
 STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
 

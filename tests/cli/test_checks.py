@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from cli.checks import broker, connections, credentials, lanes, start
+from cli.checks import broker, connections, credentials, lanes, start, words
 from cli.checks.finding import Finding, Situation
 from cli.databases import Databases
 from cli.ports import free_port
@@ -97,6 +97,19 @@ class TestLanes:
             connection.execute(sa.text(statement))
         (found,) = lanes.check(situation)
         assert (found.verdict, "1 run" in found.detail) == ("warning", True)
+
+
+class TestWords:
+    def test_unknown_ones_are_named_with_their_count(self, situation: Situation, world: World) -> None:
+        assert verdicts(words.check(situation)) == [("Decline words", "ok")]
+        with world.owner.begin() as connection:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO unknown_words (provider, kind, word, count) VALUES ('stripe', 'decline', 'odd', 7)"
+                )
+            )
+        (found,) = words.check(situation)
+        assert (found.verdict, found.detail) == ("warning", "1 unknown: stripe “odd” 7 times")
 
 
 class TestBroker:
