@@ -64,8 +64,7 @@ def submit(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
         return layout.message("Page not found", "There is no such checkout page.", 404)
     desk, transaction = found
     status = transaction["status"]
-    over = status in ("success", "reversed", "pending") or (transaction["saved"] and status != "ongoing")
-    if over:
+    if status in ("success", "reversed", "pending"):
         return _page(transaction)
     fields = layout.posted(raw)
     action = fields.get("action", "pay")

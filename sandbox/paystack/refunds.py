@@ -56,11 +56,9 @@ def create(call: Call) -> Json:
 
 
 def refundable(desk: Desk, transaction: Json) -> int:
-    """What was paid and is neither given back nor on its way, nor lost in a dispute."""
-    id = str(transaction["id"])
-    given_back: int = sum(refund["amount"] for refund in desk.children("refund", id) if refund["status"] != "failed")
-    lost = [one for one in desk.children("dispute", id) if one["status"] == "resolved"]
-    given_back += sum(one["refund_amount"] for one in lost if one["resolution"] != "declined")
+    """What was paid and is neither given back nor on its way; of one lost in a dispute nothing can be refunded."""
+    refunds = desk.children("refund", str(transaction["id"]))
+    given_back: int = sum(refund["amount"] for refund in refunds if refund["status"] != "failed")
     return int(transaction["amount"]) - given_back
 
 

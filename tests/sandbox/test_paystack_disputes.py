@@ -53,6 +53,7 @@ def test_accepting_gives_the_money_back(hooked_integration, receiver):
     told = receiver.take("charge.dispute.resolve", name="event")["charge.dispute.resolve"]["data"]
     assert (told["resolution"], told["transaction"]["status"]) == ("merchant-accepted", "reversed")
     assert integration.verify(paid["reference"])["status"] == "reversed"
+    assert integration.call("POST", "/refund", transaction=paid["id"], amount=1)[1]["code"] == "transaction_reversed"
     [one] = integration.ledger()["disputes"]
     assert (one["amount"], one["amount_lost"], one["payment"]) == (200_000, 150_000, paid["reference"])
     assert integration.call("PUT", f"/dispute/{id}/resolve", **sent)[0] == 400

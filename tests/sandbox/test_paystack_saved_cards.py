@@ -74,6 +74,7 @@ def test_one_sentence_for_three_causes(integration, why):
     code = code_of(integration.paid(card=NOT_REUSABLE if why == "not reusable" else "4084084084084081"))
     if why == "deactivated":
         integration.call("POST", "/customer/authorization/deactivate", authorization_code=code)
+    integration.call("POST", "/customer", email="eve@shop.example")
     changes = {"email": "eve@shop.example"} if why == "other email" else {}
     status, body = charge(integration, code, reference="free-1", **changes)
     assert (status, body["status"]) == (400, False)

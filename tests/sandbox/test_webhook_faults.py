@@ -83,6 +83,15 @@ def test_a_stripe_forgery_and_an_event_chosen_by_its_type(hooked_shop, receiver)
     assert hooked_shop.event_types(delivery_success=False) == []
 
 
+def test_a_forgery_is_tried_once(paystack_sandbox, new_integration, eventually):
+    integration = new_integration(paystack_sandbox, webhook_url="http://127.0.0.1:9/hook")
+    order(integration, "webhook_forge")
+    integration.paid()
+    seen = eventually(lambda: (now := log(paystack_sandbox, integration.key))["given_up"] == 2 and now)
+    attempts = {one["id"].startswith("forged:"): one["attempts"] for one in seen["deliveries"]}
+    assert attempts == {True: 1, False: 11}
+
+
 @pytest.fixture
 def holding_receiver():
     """A merchant that answers a webhook only when told to."""
