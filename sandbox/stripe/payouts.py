@@ -32,8 +32,7 @@ def pay_out(desk: Desk, day: str) -> None:
     left: list[str] = []
     for filed in (day, *carried):
         for moved in desk.children("balance_transaction", filed):
-            if not moved.get("_payout"):
-                due[moved["currency"]].append(moved)
+            due[moved["currency"]].append(moved)
     for currency, moves in due.items():
         total = sum(moved["net"] for moved in moves)
         if total > 0:
@@ -56,8 +55,7 @@ def _send(desk: Desk, currency: str, amount: int, moves: list[Json]) -> None:
     payout["balance_transaction"] = _book(desk, payout, "payout", -amount, payout["id"])
     desk.save("payout", payout)
     for moved in moves:
-        moved["_payout"] = payout["id"]
-        desk.save("balance_transaction", moved)
+        # Filed under its payout from now on, no later day finds it again.
         desk.world.ledger.move(desk.account.id, "balance_transaction", moved["id"], payout["id"])
     events.emit(desk, "payout.created", payout)
     desk.later("payout_arrives", payout["id"], DAY)
@@ -116,7 +114,6 @@ def _book(desk: Desk, payout: Json, type: str, amount: int, filed: str) -> str:
         "source": payout["id"],
         "status": "available",
         "type": type,
-        "_payout": payout["id"] if filed == payout["id"] else None,
     }
     return str(desk.add("balance_transaction", body, parent=filed)["id"])
 

@@ -132,6 +132,11 @@ def test_a_card_is_saved_for_the_customer_of_the_session(shop):
     assert (method.id, method.allow_redisplay) == (done.payment_intent.payment_method, "limited")
     again = shop.pay(customer=customer.id, payment_method=method.id, off_session=True)
     assert again.status == "succeeded"
+    # Kept for the shop's own charges; the page shows it only to a shop that asks for such cards.
+    for filters, shown in ((["always"], False), (["always", "limited"], True)):
+        options = {"allow_redisplay_filters": filters}
+        page = shop.session.get(make(shop, customer=customer.id, saved_payment_method_options=options).url, timeout=10)
+        assert (method.id in page.text) is shown
 
 
 def test_a_customer_is_made_where_something_must_be_kept(shop):
