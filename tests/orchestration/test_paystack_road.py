@@ -104,7 +104,7 @@ def test_manual_capture_is_refused_with_the_reason(world: World) -> None:
     body = world.redirect_body(currency="NGN", amount=500000, provider="paystack", capture="manual")
     answer = world.post("/v1/payments", body)
     assert (answer.status_code, answer.json()["code"]) == (422, "capability_unsupported")
-    reason = {"field": "capture", "message": "paystack: cannot authorize first and capture later"}
+    reason = {"field": "capture", "message": "paystack: cannot authorize first and capture later in NGN, only in ZAR"}
     assert reason in answer.json()["errors"]
 
 

@@ -76,6 +76,14 @@ def account(url: str | None, **changes: Any) -> Account:
     return Account(**(values | changes))
 
 
+def _parsed(text: bytes) -> Any:
+    """A file that is uploaded is no JSON."""
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return text
+
+
 @contextlib.contextmanager
 def scripted() -> Iterator[ScriptedPaystack]:
     paystack = ScriptedPaystack()
@@ -91,7 +99,7 @@ def scripted() -> Iterator[ScriptedPaystack]:
                 unquote(address.path),
                 parse_qs(address.query),
                 {name.lower(): value for name, value in self.headers.items()},
-                json.loads(text) if text else None,
+                _parsed(text),
             )
             status, body, headers = paystack.answer_to(request)
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -102,7 +110,7 @@ def scripted() -> Iterator[ScriptedPaystack]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _serve  # noqa: N815
+        do_GET = do_POST = do_PUT = _serve  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
             """Silent: the tests read `received`."""
@@ -199,6 +207,74 @@ def refund_object(status: str = "pending", **changes: Any) -> dict[str, Any]:
 
 def refund_answer(status: str = "pending", **changes: Any) -> dict[str, Any]:
     return {"status": True, "message": "Refund", "data": refund_object(status, **changes)}
+
+
+def hold_answer(status: str = "authorized", **changes: Any) -> dict[str, Any]:
+    """A preauthorization of rand, as reserve and verify answer it."""
+    data: dict[str, Any] = {
+        "id": 523,
+        "domain": "test",
+        "status": status,
+        "reference": REFERENCE,
+        "amount": 100000,
+        "currency": "ZAR",
+        "created_at": "2026-03-02T10:14:02.000Z",
+        "expiry_date": "2026-03-07T10:14:02.000Z",
+        "metadata": {"tollgate_transaction": CHARGE, "tollgate_payment": PAYMENT},
+        "authorization": authorization(),
+        "customer": CUSTOMER,
+    }
+    return {"status": True, "message": "Preauthorization retrieved", "data": data | changes}
+
+
+CUSTOMER = {"id": 1, "customer_code": "CUS_a1b2c3", "email": "ada@example.com"}
+
+
+def authorization(**changes: Any) -> dict[str, Any]:
+    card: dict[str, Any] = {
+        "authorization_code": "AUTH_k7m2n9",
+        "bin": "408408",
+        "last4": "4081",
+        "exp_month": "03",
+        "exp_year": "2034",
+        "channel": "card",
+        "card_type": "visa ",
+        "bank": "TEST BANK ",
+        "country_code": "ZA",
+        "brand": "Visa",
+        "reusable": True,
+        "signature": "SIG_q1w2e3",
+        "account_name": None,
+    }
+    return card | changes
+
+
+def dispute_object(
+    status: Any = "awaiting-merchant-feedback", resolution: Any = None, **changes: Any
+) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "id": 358950,
+        "refund_amount": 500000,
+        "currency": "NGN",
+        "status": status,
+        "resolution": resolution,
+        "transaction": {"id": NUMBER, "reference": "pay.01k0-start-1", "amount": 500000, "currency": "NGN"},
+        "transaction_reference": None,
+        "category": "chargeback",
+        "dueAt": "2026-03-06T09:00:00.000Z",
+        "resolvedAt": None,
+        "evidence": None,
+        "attachments": None,
+        "createdAt": "2026-03-04T09:00:00.000Z",
+        "updatedAt": "2026-03-04T09:00:02.000Z",
+    }
+    return data | changes
+
+
+def dispute_answer(
+    status: Any = "awaiting-merchant-feedback", resolution: Any = None, **changes: Any
+) -> dict[str, Any]:
+    return {"status": True, "message": "Dispute retrieved", "data": dispute_object(status, resolution, **changes)}
 
 
 def refund_list(*rows: Mapping[str, Any], pages: int | None = 1) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from core.domain.outcomes import (
     Pending,
     Unknown,
 )
-from core.providers.base import CaptureRequest, IdentityUnknown, Person, VoidRequest
-from core.providers.paystack.fields import FIELDS_BY_CODE, FIELDS_BY_MESSAGE
+from core.providers.base import IdentityUnknown, Person
 from tests.providers.paystack_driver import (
     CHARGE,
     NUMBER,
@@ -102,22 +101,6 @@ def test_what_paystack_cannot_do_is_not_sent(paystack: ScriptedPaystack, changes
     assert not paystack.received
 
 
-def test_there_is_nothing_to_capture_or_to_void(paystack: ScriptedPaystack) -> None:
-    words: dict[str, Any] = {
-        "payment_id": PAYMENT,
-        "transaction_id": REFUND,
-        "provider_key": "k",
-        "provider_id": REFERENCE,
-        "amount": 1,
-        "currency": "NGN",
-    }
-    provider = paystack.provider()
-    for outcome in (provider.capture(CaptureRequest(**words)), provider.void(VoidRequest(**words))):
-        assert isinstance(outcome, NotExecuted)
-        assert outcome.reason is NotExecutedReason.INVALID_REQUEST
-    assert not paystack.received
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -178,25 +161,6 @@ def test_a_refusal_proves_what_it_proves(
         assert isinstance(outcome, NotExecuted)
         assert outcome.reason.value == reason
     assert len(paystack.received) == 1
-
-
-@pytest.mark.parametrize(
-    ("message", "code", "field"),
-    [
-        *(("No", code, field) for code, field in FIELDS_BY_CODE.items()),
-        *((words.title(), None, field) for words, field in FIELDS_BY_MESSAGE.items()),
-        ("Invalid Amount Sent. Minimum is NGN 50", "invalid_params", "amount"),
-        ("Email is required", "missing_params", "customer.email"),
-        ("Transaction has not been paid for", "invalid_params", None),
-    ],
-)
-def test_a_refusal_names_the_field_in_our_words(
-    paystack: ScriptedPaystack, message: str, code: str | None, field: str | None
-) -> None:
-    paystack.on(*INITIALIZE, 400, refused(message, code))
-    outcome = paystack.provider().start(start_request())
-    assert isinstance(outcome, NotExecuted)
-    assert (outcome.reason, outcome.param) == (NotExecutedReason.INVALID_REQUEST, field)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every row of Paystack's literal tables."""
+"""Every status of Paystack's objects, written out beside what it comes to."""
 
 from __future__ import annotations
 
@@ -8,40 +8,44 @@ import pytest
 
 from core.domain.outcomes import (
     ActionRequired,
-    DeclineCategory,
+    Canceled,
     Declined,
-    NotExecuted,
-    NotExecutedReason,
+    DisputeFacts,
+    NotFound,
     Pending,
     Succeeded,
     Unknown,
 )
 from core.providers.paystack import PaystackProvider
-from core.providers.paystack.declines import DECLINES, GATEWAY_CODES, GATEWAY_TEXTS, decline_of
-from core.providers.paystack.outcomes import (
-    ERROR_CODES,
-    ERROR_MESSAGES,
-    HTTP_CODES,
-    REFUND_STATUSES,
-    TRANSACTION_STATUSES,
-    Answer,
-    refusal,
-)
-from core.providers.paystack.payments import (
-    read_transaction,
-)
+from core.providers.paystack.disputes import read
+from core.providers.paystack.holds import read_hold
+from core.providers.paystack.outcomes import Answer
 from core.providers.paystack.refunds import read_refund
+from core.providers.paystack.statuses import (
+    CAPTURE_STATUSES,
+    CARD_HOLD_STATUSES,
+    CHARGE_STATUSES,
+    DISPUTE_RESOLUTIONS,
+    DISPUTE_STATUSES,
+    HOLD_STATUSES,
+    REFUND_STATUSES,
+    RELEASE_STATUSES,
+    TRANSACTION_STATUSES,
+)
+from core.providers.paystack.transactions import read_capture, read_transaction
 from tests.providers.paystack_driver import (
     CHARGE,
     NUMBER,
+    PAYMENT,
     REFERENCE,
     REFUND,
+    dispute_answer,
+    hold_answer,
     refund_answer,
-    refused,
     verified,
 )
 
-TRANSACTIONS = {
+PAID_ON_A_PAGE = {
     "success": Succeeded,
     "reversed": Succeeded,
     "failed": ActionRequired,
@@ -51,6 +55,34 @@ TRANSACTIONS = {
     "processing": Pending,
     "queued": Pending,
 }
+WITHOUT_A_PAGE = {**PAID_ON_A_PAGE, "failed": Declined}
+HELD_ON_A_PAGE = {
+    "authorized": Succeeded,
+    "captured": Succeeded,
+    "capture_failed": Succeeded,
+    "release_failed": Succeeded,
+    "released": Canceled,
+    "abandoned": ActionRequired,
+    "failed": ActionRequired,
+    "ongoing": Pending,
+}
+HELD_ON_A_CARD = {**HELD_ON_A_PAGE, "failed": Declined}
+CAPTURED = {
+    "authorized": NotFound,
+    "release_failed": NotFound,
+    "ongoing": Pending,
+    "captured": Succeeded,
+    "capture_failed": Declined,
+    "released": Canceled,
+}
+RELEASED = {
+    "authorized": NotFound,
+    "capture_failed": NotFound,
+    "ongoing": Pending,
+    "released": Succeeded,
+    "captured": Declined,
+    "release_failed": Declined,
+}
 REFUNDS = {
     "pending": Pending,
     "processing": Pending,
@@ -58,18 +90,39 @@ REFUNDS = {
     "failed": Declined,
     "needs-attention": ActionRequired,
 }
+DISPUTES = [
+    ("pending", None, "needs_response"),
+    ("awaiting-merchant-feedback", None, "needs_response"),
+    ("awaiting-bank-feedback", None, "under_review"),
+    ("awaiting-bank-feedback", "declined", "under_review"),
+    ("resolved", "merchant-accepted", "lost"),
+    ("resolved", "auto-accepted", "lost"),
+    ("resolved", "declined", "won"),
+    ("resolved", None, "closed"),
+]
+
+
+def test_these_tests_know_every_row() -> None:
+    assert PAID_ON_A_PAGE.keys() == TRANSACTION_STATUSES.keys()
+    assert WITHOUT_A_PAGE.keys() == CHARGE_STATUSES.keys()
+    assert HELD_ON_A_PAGE.keys() == HOLD_STATUSES.keys()
+    assert HELD_ON_A_CARD.keys() == CARD_HOLD_STATUSES.keys()
+    assert CAPTURED.keys() == CAPTURE_STATUSES.keys()
+    assert RELEASED.keys() == RELEASE_STATUSES.keys()
+    assert REFUNDS.keys() == REFUND_STATUSES.keys()
+    assert {status for status, _, _ in DISPUTES} == {*DISPUTE_STATUSES, "resolved"}
+    assert {why for status, why, _ in DISPUTES if status == "resolved"} == set(DISPUTE_RESOLUTIONS)
 
 
 def transaction(status: str = "success", **changes: Any) -> Any:
     return read_transaction(Answer(200, verified(status, **changes)), REFERENCE, CHARGE)
 
 
-def test_these_tests_know_every_row() -> None:
-    assert TRANSACTIONS.keys() == TRANSACTION_STATUSES.keys()
-    assert REFUNDS.keys() == REFUND_STATUSES.keys()
+def hold(statuses: Any, status: Any, **changes: Any) -> Any:
+    return read_hold(Answer(200, hold_answer(status, **changes)), REFERENCE, CHARGE, statuses)
 
 
-@pytest.mark.parametrize(("status", "expected"), TRANSACTIONS.items())
+@pytest.mark.parametrize(("status", "expected"), PAID_ON_A_PAGE.items())
 def test_a_transaction_status_has_its_outcome(status: str, expected: type) -> None:
     outcome = transaction(status)
     assert type(outcome) is expected
@@ -78,8 +131,57 @@ def test_a_transaction_status_has_its_outcome(status: str, expected: type) -> No
     assert outcome.facts.extra["status"] == status
     paid = expected is Succeeded
     assert outcome.facts.amount_received == (500000 if paid else None)
+    assert outcome.facts.amount_captured == (500000 if paid else None)
     if expected is ActionRequired:
         assert outcome.next_action is None
+
+
+@pytest.mark.parametrize(("status", "expected"), WITHOUT_A_PAGE.items())
+def test_a_charge_without_a_page_has_its_outcome(status: str, expected: type) -> None:
+    answer = Answer(200, verified(status, gateway_response="Expired card"))
+    for outcome in (
+        read_transaction(answer, REFERENCE, CHARGE, CHARGE_STATUSES),
+        read_capture(answer, REFERENCE, PAYMENT),
+    ):
+        assert type(outcome) is expected
+        assert not isinstance(outcome, Declined) or outcome.decline.code == "expired_card"
+        assert getattr(outcome, "facts").amount_received == (500000 if expected is Succeeded else None)  # noqa: B009
+
+
+@pytest.mark.parametrize(("status", "expected"), HELD_ON_A_PAGE.items())
+def test_a_hold_on_a_page_has_its_outcome(status: str, expected: type) -> None:
+    outcome = hold(HOLD_STATUSES, status)
+    assert type(outcome) is expected
+    assert outcome.facts.provider_id == REFERENCE
+    assert outcome.facts.provider_charge_id is None
+    assert outcome.facts.extra == {"object": "preauthorization", "preauthorization": "523", "status": status}
+    assert outcome.facts.amount_authorized == (100000 if expected is Succeeded else None)
+    assert outcome.facts.amount_received is None
+
+
+@pytest.mark.parametrize(("status", "expected"), HELD_ON_A_CARD.items())
+def test_a_hold_on_a_saved_card_has_its_outcome(status: str, expected: type) -> None:
+    outcome = hold(CARD_HOLD_STATUSES, status, gateway_response={"authorizeResponse": "Insufficient Funds"})
+    assert type(outcome) is expected
+    assert not isinstance(outcome, Declined) or outcome.decline.code == "insufficient_funds"
+
+
+@pytest.mark.parametrize(("status", "expected"), CAPTURED.items())
+def test_a_hold_says_what_became_of_its_capture(status: str, expected: type) -> None:
+    outcome = hold(CAPTURE_STATUSES, status)
+    assert type(outcome) is expected
+    if expected is Canceled:
+        assert outcome.reason == "released"
+    if expected is Declined:
+        assert outcome.decline.code == "generic_decline"
+
+
+@pytest.mark.parametrize(("status", "expected"), RELEASED.items())
+def test_a_hold_says_what_became_of_its_release(status: str, expected: type) -> None:
+    outcome = hold(RELEASE_STATUSES, status)
+    assert type(outcome) is expected
+    if expected is Declined:
+        assert outcome.decline.code == {"captured": "already_captured", "release_failed": "release_failed"}[status]
 
 
 @pytest.mark.parametrize(("status", "expected"), REFUNDS.items())
@@ -89,18 +191,30 @@ def test_a_refund_status_has_its_outcome(status: str, expected: type) -> None:
     facts = outcome.facts
     assert (facts.provider_id, facts.amount, facts.currency) == ("15581137", 100000, "NGN")
     assert facts.extra == {"status": status}
+    assert not isinstance(outcome, Declined) or outcome.decline.code == "refund_failed"
 
 
-def test_a_failed_refund_says_so_in_our_words() -> None:
-    outcome = read_refund(Answer(200, refund_answer("failed")), REFUND)
-    assert isinstance(outcome, Declined)
-    assert outcome.decline.code == "refund_failed"
+@pytest.mark.parametrize(("status", "resolution", "expected"), DISPUTES)
+def test_a_dispute_has_its_status(status: str, resolution: str | None, expected: str) -> None:
+    found = read(Answer(200, dispute_answer(status, resolution)))
+    assert isinstance(found, DisputeFacts)
+    assert found.status == expected
+    over = expected in ("won", "closed")
+    assert (found.withheld, found.refundable) == (not over, over)
 
 
 @pytest.mark.parametrize("status", ["settled", "SUCCESS", "", None, 1, [], {}])
 def test_a_status_nobody_described_is_unknown(status: Any) -> None:
     assert isinstance(transaction(status), Unknown)
     assert isinstance(read_refund(Answer(200, refund_answer(status)), REFUND), Unknown)
+    assert isinstance(hold(CAPTURE_STATUSES, status), Unknown)
+    for resolution in (None, "declined"):
+        assert isinstance(read(Answer(200, dispute_answer(status, resolution))), Unknown)
+
+
+@pytest.mark.parametrize("resolution", ["", "withdrawn", 1, [], {}])
+def test_a_resolution_nobody_described_is_unknown(resolution: Any) -> None:
+    assert isinstance(read(Answer(200, dispute_answer("resolved", resolution))), Unknown)
 
 
 def test_money_that_was_taken_and_reversed_is_money_taken() -> None:
@@ -125,6 +239,11 @@ def test_the_amount_is_read_from_numbers_and_text(requested: Any) -> None:
     assert facts.amount == facts.amount_received == facts.amount_captured == 500000
 
 
+def test_francs_are_read_from_hundredths() -> None:
+    facts = transaction(amount=150000, requested_amount="150000", currency="xof", fees=4801).facts
+    assert (facts.amount, facts.amount_received, facts.currency, facts.fee) == (1500, 1500, "XOF", 49)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -145,6 +264,44 @@ def test_money_is_never_received_on_a_guess(changes: dict[str, Any]) -> None:
     assert isinstance(transaction(**changes), Unknown)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": None},
+        {"amount": 10.5},
+        {"currency": None},
+        {"reference": "another"},
+        {"metadata": {"tollgate_transaction": "txn_00000000000000000000000009"}},
+    ],
+)
+def test_money_is_never_held_on_a_guess(changes: dict[str, Any]) -> None:
+    assert isinstance(hold(HOLD_STATUSES, "authorized", **changes), Unknown)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reference": "another"},
+        {"amount": None, "requested_amount": None},
+        {"metadata": {"tollgate_payment": "pay_00000000000000000000000009"}},
+    ],
+)
+def test_a_capture_is_never_believed_on_a_guess(changes: dict[str, Any]) -> None:
+    assert isinstance(read_capture(Answer(200, verified(**changes)), REFERENCE, PAYMENT), Unknown)
+
+
+def test_a_capture_is_read_from_both_forms_of_its_answer() -> None:
+    flat = verified(amount=80000, requested_amount=None, currency="ZAR", fees=373, channel="preauth")
+    inside = {name: value for name, value in flat["data"].items() if name not in ("amount", "requested_amount")}
+    nested = {"status": True, "data": {"amount": 80000, "status": "success", "transaction": inside}}
+    for body in (flat, nested):
+        outcome = read_capture(Answer(200, body), REFERENCE, PAYMENT)
+        assert isinstance(outcome, Succeeded)
+        facts = outcome.facts
+        assert (facts.amount_captured, facts.amount_received, facts.fee) == (80000, 80000, 373)
+        assert (facts.provider_id, facts.provider_charge_id) == (REFERENCE, str(NUMBER))
+
+
 def test_a_failed_try_keeps_its_reason() -> None:
     outcome = transaction("failed", gateway_response="Insufficient Funds")
     assert outcome.facts.extra == {
@@ -154,97 +311,52 @@ def test_a_failed_try_keeps_its_reason() -> None:
     }
 
 
-def test_every_gateway_word_has_a_decline() -> None:
-    assert set(GATEWAY_TEXTS.values()) | set(GATEWAY_CODES.values()) <= DECLINES.keys()
-    for text in GATEWAY_TEXTS:
-        assert text == text.strip().lower().rstrip("."), text
+@pytest.mark.parametrize("evidence", [{"message": "x"}, {"evidence": 7}, {"attachments": "x.txt"}])
+def test_evidence_is_sent_once_the_bank_has_it(evidence: dict[str, Any]) -> None:
+    def sent(status: str, resolution: str | None) -> bool:
+        found = read(Answer(200, dispute_answer(status, resolution, **evidence)))
+        assert isinstance(found, DisputeFacts)
+        return found.evidence_sent
 
-
-@pytest.mark.parametrize(("text", "code"), GATEWAY_TEXTS.items())
-def test_a_gateway_text_is_read_whatever_its_case(text: str, code: str) -> None:
-    decline = decline_of({"gateway_response": f" {text.title()}. "})
-    assert decline.code == code
-    assert decline.category is DECLINES[code][0]
-
-
-@pytest.mark.parametrize(("word", "code"), GATEWAY_CODES.items())
-def test_a_gateway_code_has_its_decline(word: str, code: str) -> None:
-    assert decline_of({"gateway_response_code": word}).code == code
-
-
-def test_the_stable_code_goes_before_the_text_unless_it_says_nothing() -> None:
-    both = {"gateway_response_code": "expired_card", "gateway_response": "Declined"}
-    assert decline_of(both).code == "expired_card"
-    both = {"gateway_response_code": "unknown", "gateway_response": "Insufficient Funds"}
-    assert decline_of(both).code == "insufficient_funds"
-
-
-@pytest.mark.parametrize("data", [{}, {"gateway_response": None}, {"gateway_response": "Never seen"}])
-def test_a_reason_nobody_described_is_a_decline_of_unknown_kind(data: dict[str, Any]) -> None:
-    decline = decline_of(data)
-    assert (decline.code, decline.category) == ("generic_decline", DeclineCategory.UNKNOWN)
-
-
-@pytest.mark.parametrize(("status", "reason"), HTTP_CODES.items())
-def test_an_http_code_decides_where_the_body_does_not(status: int, reason: NotExecutedReason) -> None:
-    outcome = refusal(Answer(status, refused("No")))
-    assert isinstance(outcome, NotExecuted)
-    assert outcome.reason is reason
-
-
-@pytest.mark.parametrize(("code", "verdict"), ERROR_CODES.items())
-@pytest.mark.parametrize("status", [200, 400, 404, 409])
-def test_an_error_code_decides_before_the_http_code(status: int, code: str, verdict: Any) -> None:
-    assert_verdict(refusal(Answer(status, refused("No", code))), verdict)
-
-
-@pytest.mark.parametrize(("message", "verdict"), ERROR_MESSAGES.items())
-@pytest.mark.parametrize("status", [200, 400, 404])
-def test_a_message_decides_where_there_is_no_code(status: int, message: str, verdict: Any) -> None:
-    assert_verdict(refusal(Answer(status, refused(message.title() + "."))), verdict)
-
-
-def assert_verdict(outcome: Any, verdict: Any) -> None:
-    if isinstance(verdict, NotExecutedReason):
-        assert isinstance(outcome, NotExecuted)
-        assert outcome.reason is verdict
-    else:
-        assert isinstance(outcome, Unknown)
-        assert outcome.evidence["seen"] == verdict
+    assert not sent("awaiting-merchant-feedback", None)
+    assert sent("awaiting-bank-feedback", None)
+    assert sent("resolved", "declined")
+    assert not sent("resolved", "merchant-accepted")
+    assert sent("resolved", "auto-accepted") == ("attachments" in evidence)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("changes", "expected"),
     [
-        Answer(200, None),
-        Answer(200, {}),
-        Answer(200, {"status": "true", "data": {}}),
-        Answer(200, {"status": 1}),
-        Answer(200, refused("No")),
-        Answer(301, None),
-        Answer(400, None),
-        Answer(400, {"status": True}),
-        Answer(401, None),
-        Answer(409, refused("No")),
-        Answer(500, refused("Invalid key", "invalid_params")),
-        Answer(503, None),
+        ({}, ("pay.01k0-start-1", "4099260516")),
+        ({"transaction": 4099260516, "transaction_reference": "pay.01k0-start-1"}, ("pay.01k0-start-1", "4099260516")),
+        ({"transaction": None, "merchant_transaction_reference": "r"}, ("r",)),
+        ({"transaction": {}}, ()),
     ],
-    ids=str,
 )
-def test_what_proves_nothing_is_unknown(answer: Answer) -> None:
-    assert isinstance(refusal(answer), Unknown)
+def test_a_dispute_names_its_charge_in_every_form(changes: dict[str, Any], expected: tuple[str, ...]) -> None:
+    found = read(Answer(200, dispute_answer(**changes)))
+    assert isinstance(found, DisputeFacts)
+    assert found.charge_ids == expected
 
 
-def test_only_an_agreeing_answer_is_accepted() -> None:
-    assert refusal(Answer(200, {"status": True})) is None
-    assert refusal(Answer(201, {"status": True})) is None
+@pytest.mark.parametrize("changes", [{"id": None}, {"refund_amount": "x"}, {"currency": "QQQ"}])
+def test_a_dispute_that_cannot_be_read_is_unknown(changes: dict[str, Any]) -> None:
+    outcome = read(Answer(200, dispute_answer(**changes)))
+    assert isinstance(outcome, Unknown)
+    assert outcome.evidence["seen"]
 
 
 def test_what_paystack_cannot_do_is_declared() -> None:
     capabilities = PaystackProvider.capabilities
-    assert capabilities.methods == {"redirect"}
-    assert not capabilities.void
-    assert not capabilities.manual_capture_methods
+    assert capabilities.methods == {"redirect", "saved"}
+    assert capabilities.manual_capture_methods == {"redirect", "saved"}
+    assert capabilities.manual_capture_currencies == {"ZAR"}
+    assert capabilities.save_methods == {"redirect"}
+    assert capabilities.disputes == {"read", "evidence", "accept"}
+    assert capabilities.void
+    assert not capabilities.close_unfinished
     assert not capabilities.failure_webhooks
+    assert not capabilities.customer_objects
     assert capabilities.resend_window_seconds is None
     assert (capabilities.not_found_lookups, capabilities.unknown_review_seconds) == (2, 72 * 3600)

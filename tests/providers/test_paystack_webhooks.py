@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,9 @@ from typing import Any
 import pytest
 
 from core.domain.errors import Forged
-from core.providers.base import CallLimits, Ignored, News, VerifiedEvent
+from core.providers.base import AnyNews, CallLimits, Ignored, News, VerifiedEvent
 from core.providers.paystack import PaystackProvider
-from core.providers.paystack.webhooks import IGNORED, REFUND_KINDS
-from tests.providers.paystack_driver import CHARGE, REFUND, SECRET_KEY, account
+from tests.providers.paystack_driver import CHARGE, SECRET_KEY, account
 
 SAMPLES = Path(__file__).parent / "samples" / "paystack"
 NOW = datetime(2026, 3, 4, 9, 0, tzinfo=UTC)
@@ -38,7 +38,7 @@ def receive(body: bytes) -> VerifiedEvent:
     return provider().verify_webhook(sign(body), body, NOW)
 
 
-def read(body: bytes) -> list[News] | Ignored:
+def read(body: bytes) -> Sequence[AnyNews] | Ignored:
     return provider().read_webhook(receive(body))
 
 
@@ -51,7 +51,7 @@ def test_a_signed_sample_is_taken_and_any_changed_byte_is_not(path: Path) -> Non
     body = path.read_bytes()
     assert receive(body).kind == json.loads(body)["event"]
     with pytest.raises(Forged):
-        provider().verify_webhook(sign(body), body.replace(b"NGN", b"GHS", 1), NOW)
+        provider().verify_webhook(sign(body), body.replace(b"a", b"b", 1), NOW)
 
 
 @pytest.mark.parametrize(
@@ -139,33 +139,8 @@ def test_a_mark_is_read_from_metadata_that_comes_as_text() -> None:
     assert news == [News("start", None, transaction_id=CHARGE, provider_id=START)]
 
 
-@pytest.mark.parametrize("kind", sorted(REFUND_KINDS))
-def test_a_refund_event_makes_us_ask(kind: str) -> None:
-    news = read(sample(kind))
-    attention = kind == "refund.needs-attention"
-    expected = News(
-        "refund",
-        None,
-        transaction_id=REFUND if attention else None,
-        provider_id="15581137" if attention else None,
-        start_provider_id=START,
-    )
-    assert news == [expected]
-
-
-@pytest.mark.parametrize("kind", ["charge.success", "refund.processed"])
-@pytest.mark.parametrize("data", [{}, {"reference": None}, {"reference": 5, "transaction_reference": 5}])
-def test_an_event_about_nothing_is_ignored(kind: str, data: dict[str, Any]) -> None:
-    assert read(event(kind, **data)) == Ignored("no reference in the event")
-
-
-@pytest.mark.parametrize(("kind", "reason"), IGNORED.items())
-def test_a_kind_we_leave_alone_has_its_reason(kind: str, reason: str) -> None:
-    assert read(event(kind if kind.count(".") == 2 else f"{kind}.something", id=1)) == Ignored(reason)
-
-
-@pytest.mark.parametrize("kind", ["charge.failed", "surprise", "", None, 5, "refund.invented"])
-def test_an_unknown_kind_is_ignored(kind: Any) -> None:
+@pytest.mark.parametrize("kind", ["", None, 5, [], "charge.\x00"])
+def test_a_kind_that_is_no_word_is_ignored(kind: Any) -> None:
     assert read(event(kind, id=1, reference="x", transaction_reference="x")) == Ignored("kind not handled")
 
 

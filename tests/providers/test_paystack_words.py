@@ -8,12 +8,8 @@ import pytest
 
 from core.domain.money import InvalidMoney
 from core.providers.paystack.currencies import CURRENCIES, fee_from_hundredths, from_hundredths, to_hundredths
-from core.providers.paystack.payments import (
-    callback_url,
-    read_metadata,
-    read_time,
-    reference_for,
-)
+from core.providers.paystack.payments import callback_url, reference_for
+from core.providers.paystack.reading import read_metadata, read_time
 from core.providers.paystack.refunds import mark_in
 from tests.providers.paystack_driver import (
     PROVIDER_KEY,

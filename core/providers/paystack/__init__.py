@@ -1,56 +1,61 @@
-"""Paystack: payment pages by redirect, refunds, look-ups and webhooks."""
+"""Paystack: payment pages, saved cards, holds of rand, refunds, disputes, look-ups, lists and webhooks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from core.domain.outcomes import LookUp, Outcome
+from core.domain.outcomes import DisputeAnswer, LookUp, NotExecuted, Outcome, Succeeded, Unknown
 from core.providers.base import (
+    AcceptRequest,
     Account,
     AccountIdentity,
+    AnyNews,
     CallLimits,
     Capabilities,
     CaptureRequest,
+    ChargeRef,
+    CustomerRequest,
+    EvidenceRequest,
+    ForgetRequest,
     Ignored,
     LookUpRequest,
     News,
     RefundRequest,
     StartRequest,
+    StatementLine,
     VerifiedEvent,
     VoidRequest,
 )
 from core.providers.deadline import Deadline
-from core.providers.paystack import identity, payments, refunds, webhooks
+from core.providers.paystack import (
+    changes,
+    customers,
+    disputes,
+    holds,
+    identity,
+    methods,
+    payments,
+    refunds,
+    statement,
+    webhooks,
+)
+from core.providers.paystack.capabilities import CAPABILITIES
 from core.providers.paystack.client import PaystackClient
-from core.providers.paystack.currencies import CURRENCIES
 from core.providers.paystack.look_up import look_up
-from core.providers.paystack.outcomes import refuse_unsent
 
 __all__ = ["PaystackProvider"]
 
 
 class PaystackProvider:
-    """One merchant's account at Paystack; see core.providers.base.PaymentProvider."""
+    """One merchant's account at Paystack; see core.providers.base.PaymentProvider.
+
+    What may take several calls has one deadline for all of them; of a list, every page has its own.
+    """
 
     name: ClassVar[str] = "paystack"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        methods=frozenset({"redirect"}),
-        currencies=CURRENCIES,
-        manual_capture_methods=frozenset(),
-        partial_capture=False,
-        void=False,
-        close_unfinished=False,  # a page cannot be closed: it is left to be abandoned, and watched
-        refund=True,
-        partial_refund=True,
-        multiple_refunds=True,
-        failure_webhooks=False,
-        resend_window_seconds=None,  # a second initialize with one reference is refused, a second refund refunds
-        not_found_lookups=2,
-        unknown_review_seconds=72 * 3600,  # as long as Paystack repeats its webhooks in live mode
-        customer_email_for=frozenset({"redirect"}),
-    )
+    capabilities: ClassVar[Capabilities] = CAPABILITIES
 
     def __init__(self, account: Account, limits: CallLimits) -> None:
         self._account, self._limits = account, limits
@@ -64,21 +69,49 @@ class PaystackProvider:
         return payments.start(self._client, request)
 
     def capture(self, request: CaptureRequest) -> Outcome:
-        return refuse_unsent("Paystack takes the money at once: there is nothing to capture")
+        with Deadline(self._limits.deadline):
+            return holds.capture(self._client, request)
 
     def void(self, request: VoidRequest) -> Outcome:
-        return refuse_unsent("Paystack cannot end a payment page")
+        with Deadline(self._limits.deadline):
+            return holds.release(self._client, request)
 
     def refund(self, request: RefundRequest) -> Outcome:
         return refunds.refund(self._client, request)
 
     def look_up(self, request: LookUpRequest) -> LookUp:
-        # Several questions may be needed: one deadline for all of them.
         with Deadline(self._limits.deadline):
             return look_up(self._client, request)
 
-    def verify_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> VerifiedEvent:
-        return webhooks.verify(headers, body, self._account.webhook_secrets)
+    def list_refunds(self, charge: ChargeRef) -> Sequence[News] | NotExecuted | Unknown:
+        with Deadline(self._limits.deadline):
+            return refunds.list_refunds(self._client, charge)
 
-    def read_webhook(self, event: VerifiedEvent) -> list[News] | Ignored:
+    def upsert_customer(self, request: CustomerRequest) -> Succeeded | NotExecuted | Unknown:
+        return customers.upsert_customer(self._client, request)
+
+    def forget_method(self, request: ForgetRequest) -> Succeeded | NotExecuted | Unknown:
+        return methods.forget(self._client, request)
+
+    def read_dispute(self, provider_id: str) -> DisputeAnswer:
+        return disputes.read_dispute(self._client, provider_id)
+
+    def send_evidence(self, request: EvidenceRequest) -> DisputeAnswer:
+        with Deadline(self._limits.deadline):
+            return disputes.send_evidence(self._client, request)
+
+    def accept_dispute(self, request: AcceptRequest) -> DisputeAnswer:
+        with Deadline(self._limits.deadline):
+            return disputes.accept_dispute(self._client, request)
+
+    def list_changes(self, since: datetime, until: datetime) -> Iterator[AnyNews]:
+        return changes.list_changes(self._client, since, until)
+
+    def list_statement(self, since: datetime, until: datetime) -> Iterator[StatementLine]:
+        return statement.list_statement(self._client, since, until)
+
+    def verify_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> VerifiedEvent:
+        return webhooks.verify(headers, body, self._account.webhook_secrets, now)
+
+    def read_webhook(self, event: VerifiedEvent) -> Sequence[AnyNews] | Ignored:
         return webhooks.read(event)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from core.domain.outcomes import NotExecuted, NotExecutedReason, Unknown
 from core.providers.base import Account, CallLimits
 from core.providers.paystack.outcomes import Answer, unknown
-from core.providers.transport import TransportError, exchange_requests
+from core.providers.transport import TransportError, exchange, exchange_requests
 
 API_BASE = "https://api.paystack.co"
 
@@ -30,11 +30,30 @@ class PaystackClient:
 
     def get(self, path: str, *segments: str, **query: str | int) -> Answer | NotExecuted | Unknown:
         """`segments` are quoted, so that an id can never reach another address."""
-        address = "/".join([path, *(quote(segment, safe="") for segment in segments)])
+        address = _address(path, *segments)
         return self._call("GET", f"{address}?{urlencode(query)}" if query else address, None)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Answer | NotExecuted | Unknown:
-        return self._call("POST", path, body)
+    def post(self, path: str, body: Mapping[str, Any], *segments: str) -> Answer | NotExecuted | Unknown:
+        return self._call("POST", _address(path, *segments), body)
+
+    def put(self, path: str, body: Mapping[str, Any], *segments: str) -> Answer | NotExecuted | Unknown:
+        return self._call("PUT", _address(path, *segments), body)
+
+    def upload(self, url: str, content: bytes) -> NotExecuted | Unknown | None:
+        """PUT a text to an address that Paystack named; None once it is taken.
+
+        The address is signed and may be another house's, so the key stays here. Unencrypted only where Paystack
+        itself is spoken to so.
+        """
+        scheme = urlsplit(url).scheme
+        if scheme != "https" and scheme != urlsplit(self._base).scheme:
+            return unknown("an address for files that is not encrypted")
+        headers = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "Tollgate"}
+        try:
+            reply = exchange("PUT", url, headers, content, self._limits)
+        except TransportError as error:
+            return _broken_off(error)
+        return None if 200 <= reply.status < 300 else unknown("the file was not taken", http_status=reply.status)
 
     def _call(self, method: str, address: str, body: Mapping[str, Any] | None) -> Answer | NotExecuted | Unknown:
         headers = {
@@ -47,6 +66,10 @@ class PaystackClient:
         except TransportError as error:
             return _broken_off(error)
         return Answer(reply.status, read_object(reply.body), _retry_after(reply.headers))
+
+
+def _address(path: str, *segments: str) -> str:
+    return "/".join([path, *(quote(segment, safe="") for segment in segments)])
 
 
 def read_object(body: bytes) -> Mapping[str, Any] | None:

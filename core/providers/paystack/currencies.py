@@ -55,6 +55,12 @@ def fee_from_hundredths(value: Any, currency: str) -> int | None:
     return None if number is None else -(-number // _factor(currency))
 
 
+def floor_from_hundredths(value: Any, currency: str) -> int | None:
+    """A sum after fees in ISO minor units, rounded down; None for what is no number."""
+    number = whole_number(value)
+    return None if number is None else number // _factor(currency)
+
+
 def whole_number(value: Any) -> int | None:
     """Paystack writes the same number as 5000 in one place and as "5000" in another."""
     if isinstance(value, bool):

@@ -79,7 +79,13 @@ GATEWAY_TEXTS: Mapping[str, str] = {
     "expired card": "expired_card",
     "lost card": "lost_card",
     "stolen card": "stolen_card",
+    "stolen card, pick up": "stolen_card",
+    "stolen card, pick-up": "stolen_card",
+    "lost card, pick up": "lost_card",
+    "lost card, pick-up": "lost_card",
+    "expired card, pick up": "expired_card",
     "pick up card": "pickup_card",
+    "pick-up card": "pickup_card",
     "suspected fraud": "fraudulent",
     "denied by fraud system": "fraudulent",
     "blocked by fraud system": "fraudulent",
@@ -93,6 +99,7 @@ GATEWAY_TEXTS: Mapping[str, str] = {
     "currency not supported": "card_not_supported",
     "incorrect pin": "incorrect_pin",
     "pin tries exceeded": "pin_try_exceeded",
+    "allowable pin tries exceeded": "pin_try_exceeded",
     "incorrect cvv": "incorrect_cvc",
     "incorrect otp": "incorrect_otp",
     "incorrect date of birth": "authentication_failed",
@@ -117,15 +124,20 @@ GATEWAY_TEXTS: Mapping[str, str] = {
 
 
 def decline_of(data: Mapping[str, Any]) -> Decline:
-    """The reason in a transaction that reads `failed`; words we do not know are a decline of unknown kind."""
+    """The reason in a transaction or hold that reads `failed`; words we do not know are a decline of unknown kind."""
     theirs = _word(data.get("gateway_response_code"))
     text = _word(data.get("gateway_response")) or _word(data.get("message"))
     code = GATEWAY_CODES.get(theirs)
     if code is None or theirs == "unknown":
-        code = GATEWAY_TEXTS.get(text, "generic_decline")
-    category, message = DECLINES[code]
-    return Decline(code, category, message, provider_code=(theirs or text)[:100] or None)
+        code = GATEWAY_TEXTS.get(text, code)
+    said = (text or theirs) if theirs == "unknown" else (theirs or text)
+    # "unknown" beside a text we do not know says nothing more than that text.
+    known = code is not None and not (theirs == "unknown" and text and text not in GATEWAY_TEXTS)
+    category, message = DECLINES[code or "generic_decline"]
+    return Decline(code or "generic_decline", category, message, said[:100] or None, known=known or not said)
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, Mapping):  # a hold's `gateway_response` is an object
+        value = value.get("authorizeResponse")
     return value.strip().lower().rstrip(".") if isinstance(value, str) else ""

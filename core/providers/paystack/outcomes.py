@@ -1,69 +1,15 @@
-"""The literal tables from Paystack's answers to outcomes, and the small functions that read them."""
+"""An answer of Paystack's as a value, and the literal tables that say what a refusal in it proves."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.domain.outcomes import (
-    ActionRequired,
-    Decline,
-    DeclineCategory,
-    Declined,
-    Facts,
-    NotExecuted,
-    NotExecutedReason,
-    Outcome,
-    Pending,
-    Succeeded,
-    Unknown,
-)
+from core.domain.outcomes import NotExecuted, NotExecutedReason, NotFound, Unknown
 from core.providers.paystack.fields import field_of
 from core.providers.paystack.redaction import redacted
-
-Made = Callable[[Facts], Outcome]
-
-REFUND_FAILED = Decline(
-    "refund_failed",
-    DeclineCategory.UNKNOWN,
-    "The refund did not reach the customer; Paystack credits the sum back to the balance.",
-    provider_code="failed",
-)
-
-
-def still_open(facts: Facts) -> Outcome:
-    """Somebody has to act, at an address that was given before or in Paystack's dashboard."""
-    return ActionRequired(facts, None)
-
-
-def refund_failed(facts: Facts) -> Outcome:
-    return Declined(facts, REFUND_FAILED)
-
-
-#: `data.status` of a transaction (Paystack's page "Verify payments").
-TRANSACTION_STATUSES: Mapping[str, Made] = {
-    "success": Succeeded,
-    # Money was taken first; what went back is told by refunds and disputes.
-    "reversed": Succeeded,
-    # An initialised page reads `abandoned` until it is paid, and a failed try on it may be followed by a good one.
-    "abandoned": still_open,
-    "failed": still_open,
-    "ongoing": Pending,
-    "pending": Pending,
-    "processing": Pending,
-    "queued": Pending,
-}
-
-#: `data.status` of a refund (Paystack's page "Refunds").
-REFUND_STATUSES: Mapping[str, Made] = {
-    "pending": Pending,
-    "processing": Pending,
-    "processed": Succeeded,
-    "failed": refund_failed,
-    "needs-attention": still_open,  # the customer's bank details have to be given before Paystack goes on
-}
 
 #: What a refusal proves. `duplicate_reference` proves nothing about this send: an earlier one may have arrived.
 REFERENCE_EXISTS = "reference exists"
@@ -77,12 +23,19 @@ ERROR_CODES: Mapping[str, Verdict] = {
     "transaction_not_found": NotExecutedReason.INVALID_REQUEST,
     "invalid_key": NotExecutedReason.MISCONFIGURED,
     "invalid_Key": NotExecutedReason.MISCONFIGURED,
+    "missing_authorization": NotExecutedReason.MISCONFIGURED,
 }
 
 #: `message`, lower case and without a final full stop, for the endpoints that send no code.
 ERROR_MESSAGES: Mapping[str, Verdict] = {
     "duplicate transaction reference": REFERENCE_EXISTS,
     "invalid key": NotExecutedReason.MISCONFIGURED,
+}
+
+#: `type` of an error body, where neither code nor message decides. The bank's side was asked and said no or nothing,
+#: under whatever HTTP code: the object may be there, and has to be read.
+ERROR_TYPES: Mapping[str, Verdict] = {
+    "processor_error": "the processor refused",
 }
 
 #: HTTP codes that decide where the body does not; every code that is not here is an unknown outcome.
@@ -105,6 +58,10 @@ NOT_FOUND_MESSAGES = frozenset(
         "transaction not found for this integration",
         "refund not found",
         "refund not found for this integration",
+        "dispute not found",
+        "dispute not found for this integration",
+        "preauthorization not found",
+        "preauthorization not found for this integration",
     }
 )
 
@@ -179,7 +136,7 @@ def refusal(answer: Answer) -> NotExecuted | Unknown | None:
     if answer.body.get("status") not in (False, "false"):
         return unknown("an answer that contradicts its HTTP code", answer)
     verdict = ERROR_CODES.get(answer.word("code")) or ERROR_MESSAGES.get(answer.message)
-    verdict = verdict or HTTP_CODES.get(answer.http_status)
+    verdict = verdict or ERROR_TYPES.get(answer.word("type")) or HTTP_CODES.get(answer.http_status)
     if isinstance(verdict, NotExecutedReason):
         return _not_executed(verdict, answer)
     return unknown(verdict or "a refusal nobody described", answer)
@@ -206,3 +163,22 @@ def _not_executed(reason: NotExecutedReason, answer: Answer) -> NotExecuted:
 def refuse_unsent(detail: str, field: str | None = None) -> NotExecuted:
     """Refused by ourselves before anything was sent; `field` of our request is to blame."""
     return NotExecuted(NotExecutedReason.INVALID_REQUEST, detail, param=field)
+
+
+def asked(answer: Answer | NotExecuted | Unknown) -> Answer | NotFound | Unknown:
+    """A question that was not answered tells nothing: least of all that the transaction did not happen."""
+    if isinstance(answer, Answer):
+        if says_not_found(answer):
+            return NotFound({"seen": "no such object", "http_status": answer.http_status})
+        refused = refusal(answer)
+        if refused is None:
+            return answer
+        answer = refused
+    if isinstance(answer, NotExecuted):
+        return unknown("the look-up itself failed", reason=answer.reason.value, detail=answer.detail)
+    return answer
+
+
+def row_answer(row: Mapping[str, Any]) -> Answer:
+    """One row of a list, as if it had been asked for alone."""
+    return Answer(200, {"status": True, "data": row})
