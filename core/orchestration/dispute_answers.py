@@ -132,10 +132,11 @@ def send(core: Core, job: Job) -> None:
     provider_id = turn.dispute["provider_id"]
     if job.fence > 1:
         # An earlier send may have arrived: how the dispute stands tells, and the same key is sent again if it did not.
-        seen = disputes.read(core, job, turn.account, provider_id)
+        seen = disputes.read(core, job, turn.account, provider_id, turn.dispute)
         if not _still_to_do(core, job, turn, seen):
             return
-    answer = disputes.call(core, job, turn.account, job.kind, provider_id, lambda one: _say(one, turn.request))
+    said = disputes.call(core, job, turn.account, job.kind, lambda provider: _say(provider, turn.request))
+    answer = disputes.believable(said, provider_id, turn.dispute)
     with core.transaction(job.scope) as connection:
         payment = rows.lock_payment(connection, job.payment)
         jobs.check_lease(connection, job)
@@ -145,7 +146,7 @@ def send(core: Core, job: Job) -> None:
             _apply(core, connection, job, payment, turn, shown, "answer")
             jobs.finish(connection, job)
         elif isinstance(answer, NotExecuted):
-            _refused(core, connection, job, turn.account, answer)
+            _refused(core, connection, job, turn, answer)
         else:
             disputes.not_learned(core, connection, job, turn.account, answer, "dispute_answer_unknown")
 
@@ -225,13 +226,17 @@ def _apply(
     return status_manager.apply_dispute(core, connection, payment, transaction, facts, cause).dispute
 
 
-def _refused(core: Core, connection: Connection, job: Job, account: OpenedAccount, answer: NotExecuted) -> None:
+def _refused(core: Core, connection: Connection, job: Job, turn: _Turn, answer: NotExecuted) -> None:
     """Nothing happened: tried again where that may help, else the job tells why."""
     if answer.reason is NotExecutedReason.MISCONFIGURED:
-        provider_manager.suspend(core, connection, job.scope, account, answer.detail, disputes.cause_of(job))
+        provider_manager.suspend(core, connection, job.scope, turn.account, answer.detail, disputes.cause_of(job))
     delays = core.settings.retry_delays
     error = {"code": f"not_executed_{answer.reason.value}", "message": answer.detail, "param": answer.param}
     if answer.reason in _PASSING and job.attempts <= len(delays):
         jobs.requeue(connection, job, max(delays[job.attempts - 1], answer.retry_after or 0.0), error)
-    else:
-        jobs.finish(connection, job, "failed", error)
+        return
+    if answer.reason is NotExecutedReason.INVALID_REQUEST:
+        # Mostly since the dispute stands otherwise than we think.
+        about, account_id = turn.dispute, turn.account.account_id
+        disputes.ask(connection, job.scope, job.payment, about["transaction_id"], account_id, about["provider_id"])
+    jobs.finish(connection, job, "failed", error)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,8 @@ from core.persistence.queries.findings import open_finding
 from core.providers.base import DisputeNews, PaymentProvider
 
 log = structlog.get_logger(__name__)
+
+Row = Mapping[Any, Any]
 
 #: Seconds after which an open dispute is asked about unasked: reminders and verdicts may be lost on their way, and
 #: the shortest time to answer is counted in days.
@@ -66,14 +68,14 @@ def sync_dispute(core: Core, job: Job) -> None:
     account_id, provider_id = UUID(job.arguments["account"]), str(job.arguments["dispute"])
     with core.transaction(job.scope) as connection:
         account = provider_manager.open_account(core, connection, job.scope, account_id)
-        before = _last_changed(connection, account_id, provider_id)
-    answer = read(core, job, account, provider_id)
+        known = dispute_rows.find_by_provider(connection, account_id, provider_id)
+    answer = read(core, job, account, provider_id, known)
     with core.transaction(job.scope) as connection:
         payment = rows.lock_payment(connection, job.payment)
         jobs.check_lease(connection, job)
         if not isinstance(answer, DisputeFacts):
             not_learned(core, connection, job, account, answer, "dispute_unread")
-        elif before != _last_changed(connection, account_id, provider_id):
+        elif _changed_since(connection, account_id, provider_id, known):
             # Somebody else has learned something since we asked, and may have learned it later.
             jobs.requeue(connection, job, 0.0)
         else:
@@ -82,18 +84,21 @@ def sync_dispute(core: Core, job: Job) -> None:
             jobs.finish(connection, job)
 
 
-def _last_changed(connection: Connection, account_id: UUID, provider_id: str) -> Any:
+def _changed_since(connection: Connection, account_id: UUID, provider_id: str, known: Row | None) -> bool:
     found = dispute_rows.find_by_provider(connection, account_id, provider_id)
-    return None if found is None else found["updated_at"]
+    if found is None or known is None:
+        return found is not known
+    return bool(found["updated_at"] != known["updated_at"])
 
 
 def cause_of(job: Job) -> Cause:
     return Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
 
 
-def read(core: Core, job: Job, account: OpenedAccount, provider_id: str) -> DisputeAnswer | KeptBack:
-    """How the dispute stands at the provider. No transaction is open here."""
-    return call(core, job, account, "read_dispute", provider_id, lambda provider: provider.read_dispute(provider_id))
+def read(core: Core, job: Job, account: OpenedAccount, provider_id: str, known: Row | None) -> DisputeAnswer | KeptBack:
+    """How the dispute stands at the provider; `known` is our row of it. No transaction is open here."""
+    answer = call(core, job, account, "read_dispute", lambda provider: provider.read_dispute(provider_id))
+    return believable(answer, provider_id, known)
 
 
 def call(
@@ -101,7 +106,6 @@ def call(
     job: Job,
     account: OpenedAccount,
     operation: str,
-    provider_id: str,
     act: Callable[[PaymentProvider], DisputeAnswer],
 ) -> DisputeAnswer | KeptBack:
     """One provider call about a dispute, if its account has a place for it. Raises LeaseLost after a long sleep."""
@@ -128,14 +132,17 @@ def call(
             outcome=type(answer).__name__,
             duration_ms=round((time.monotonic() - started) * 1000),
         )
-    return _believable(answer, provider_id)
+    return answer
 
 
-def _believable(answer: DisputeAnswer, provider_id: str) -> DisputeAnswer:
+def believable(answer: DisputeAnswer | KeptBack, provider_id: str, known: Row | None) -> DisputeAnswer | KeptBack:
     """What names another dispute, or no money, has answered nothing."""
-    if isinstance(answer, DisputeFacts) and (
-        answer.provider_id != provider_id or answer.amount <= 0 or len(answer.currency) != 3
-    ):
+    if not isinstance(answer, DisputeFacts):
+        return answer
+    if answer.amount <= 0 and known is not None:
+        # A dispute that was contested or won may be shown with nothing to give back: it is about what it was about.
+        answer = replace(answer, amount=known["amount"])
+    if answer.provider_id != provider_id or answer.amount <= 0 or len(answer.currency) != 3:
         return Unknown({"answer": "about another dispute, or without amount or currency"}, answer.raw)
     return answer
 
