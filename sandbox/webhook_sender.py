@@ -70,7 +70,7 @@ class WebhookSender:
             return
         waits = fault.effect in ("webhook_late", "webhook_reorder")
         seq = deliveries.add(ledger, account, event_id, type, later if waits else due)
-        if fault.effect == "webhook_early" and self._early is not None:
+        if fault.effect == "webhook_early" and self._early is not None and self._world.settings.webhooks:
             self._early.append(seq)
             return
         self._push(later if waits else due, seq)
