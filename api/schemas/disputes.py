@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from api.schemas.base import Body, Shown, id_pattern
 from api.schemas.payments import EMAIL
 
 _LONG = 20_000  # characters; the most that Stripe takes in one field
 
+
+def known_day(value: str) -> str:
+    """Raises ValueError for what stands in no calendar."""
+    try:
+        return date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise ValueError("must be a day like 2026-03-03") from None
+
+
+Day = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", json_schema_extra={"format": "date"}),
+    AfterValidator(known_day),
+]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -23,7 +38,7 @@ class EvidenceBody(Body):
     customer_phone: str | None = Field(None, pattern=r"^\+?[0-9][0-9 ().\-]{2,30}$", repr=False)
     service_details: Annotated[str, Field(min_length=1, max_length=_LONG)] | None = Field(None, repr=False)
     delivery_address: Annotated[str, Field(min_length=1, max_length=1000)] | None = Field(None, repr=False)
-    delivery_date: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-03-03"])
+    delivery_date: Day | None = Field(None, examples=["2026-03-03"])
     carrier: Text | None = None
     tracking_number: Text | None = Field(None, repr=False)
 
