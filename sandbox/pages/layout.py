@@ -20,7 +20,7 @@ _STYLE = (
     "border-top:1px solid #e6e9ee}code{white-space:nowrap}"
     "fieldset{border:1px solid #d9dee5;border-radius:8px;margin:1rem 0 0;padding:.2rem .8rem .6rem}"
     ".pick{min-height:2.75rem;display:flex;align-items:center;gap:.6rem;margin:.3rem 0}"
-    ".pick input{width:1.3rem;height:1.3rem;margin:0}"
+    ".pick input{width:1.3rem;height:1.3rem;min-height:0;margin:0}"
 )
 
 
