@@ -13,7 +13,18 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import parse_id, public_id
-from core.domain.outcomes import ActionRequired, Canceled, Facts, NextAction, NotExecuted, NotExecutedReason, Succeeded
+from core.domain.outcomes import (
+    ActionRequired,
+    Canceled,
+    Decline,
+    DeclineCategory,
+    Declined,
+    Facts,
+    NextAction,
+    NotExecuted,
+    NotExecutedReason,
+    Succeeded,
+)
 from core.domain.statuses import InvalidStep
 from core.orchestration import status_manager
 from core.orchestration.context import Cause
@@ -233,3 +244,22 @@ def test_in_the_end_every_row_stands_where_its_audit_trail_leads(world: World) -
     for subject, table in (("payment", "payments"), ("transaction", "transactions"), ("refund", "refunds")):
         standing = {row["id"]: row["status"] for row in world.rows(f"SELECT id, status FROM {table}")}
         assert standing == {one: steps[-1][1] for (kind, one), steps in trails.items() if kind == subject}
+
+
+class TestUnknownWords:
+    def test_one_is_counted_each_time_a_charge_ends_with_it_and_told_all_the_same(self, world: World) -> None:
+        decline = Decline("generic_decline", DeclineCategory.UNKNOWN, "Declined.", "moon_phase", known=False)
+        for _ in range(2):
+            payment = waiting(world)
+            with opened(world, payment) as (connection, row, charge):
+                status_manager.apply(world.worker, connection, row, charge, Declined(Facts(), decline), CAUSE)
+            with opened(world, payment) as (connection, row, charge):
+                status_manager.apply(world.worker, connection, row, charge, Declined(Facts(), decline), CAUSE)
+            assert world.payment(payment["id"])["decline"]["provider_code"] == "moon_phase"
+        found = world.one("SELECT provider, kind, word, count FROM unknown_words")
+        assert tuple(found.values()) == ("stripe", "decline", "moon_phase", 2)
+
+    def test_known_ones_are_not(self, world: World) -> None:
+        before = world.rows("SELECT * FROM unknown_words")
+        assert world.pay(payment_method={"type": "token", "token": "pm_card_chargeDeclined"})["status"] == "failed"
+        assert world.rows("SELECT * FROM unknown_words") == before
