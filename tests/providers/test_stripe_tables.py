@@ -19,78 +19,12 @@ from core.domain.outcomes import (
     Unknown,
 )
 from core.providers.base import step_of
-from core.providers.stripe import StripeProvider, declines, outcomes
+from core.providers.stripe import StripeProvider, outcomes
 from core.providers.stripe.currencies import CURRENCIES, Inexact, from_stripe, to_stripe
 from core.providers.stripe.marks import start_marks
-from core.providers.stripe.payments import with_payment
 from core.providers.stripe.redaction import redacted
+from core.providers.stripe.start_params import with_payment
 from tests.providers.driver import start_request
-
-HARD = (
-    "lost_card stolen_card pickup_card fraudulent merchant_blacklist invalid_account invalid_number expired_card "
-    "incorrect_number new_account_information_available revocation_of_authorization revocation_of_all_authorizations "
-    "stop_payment_order transaction_not_allowed card_not_supported currency_not_supported restricted_card "
-    "security_violation pin_try_exceeded test_mode_live_card testmode_decline"
-)
-SOFT = (
-    "insufficient_funds processing_error try_again_later issuer_not_available reenter_transaction approve_with_id "
-    "card_velocity_exceeded withdrawal_count_limit_exceeded"
-)
-CUSTOMER = (
-    "authentication_required authentication_not_handled payment_intent_authentication_failure incorrect_cvc "
-    "invalid_cvc incorrect_zip incorrect_address incorrect_pin invalid_pin invalid_expiry_month invalid_expiry_year "
-    "offline_pin_required online_or_offline_pin_required"
-)
-OPEN = (
-    "generic_decline do_not_honor call_issuer no_action_taken service_not_allowed not_permitted card_declined "
-    "invalid_amount duplicate_transaction"
-)
-ROWS = [
-    *((code, DeclineCategory.HARD) for code in HARD.split()),
-    *((code, DeclineCategory.SOFT) for code in SOFT.split()),
-    *((code, DeclineCategory.CUSTOMER_ACTION) for code in CUSTOMER.split()),
-    *((code, DeclineCategory.UNKNOWN) for code in OPEN.split()),
-]
-
-
-@pytest.mark.parametrize(("code", "category"), ROWS)
-def test_a_decline_has_its_category(code: str, category: DeclineCategory) -> None:
-    decline = declines.decline_of({"code": "card_declined", "decline_code": code})
-    assert decline.category is category
-    assert decline.provider_code == code
-    assert decline.message.endswith(".")
-    assert declines.decline_of({"code": code}) == decline
-
-
-def test_no_decline_is_without_a_test() -> None:
-    assert {code for code, _ in ROWS} == set(declines.DECLINES)
-
-
-@pytest.mark.parametrize(
-    ("code", "advice", "category"),
-    [
-        ("generic_decline", "do_not_try_again", DeclineCategory.HARD),
-        ("generic_decline", "try_again_later", DeclineCategory.SOFT),
-        ("generic_decline", "confirm_card_data", DeclineCategory.CUSTOMER_ACTION),
-        ("insufficient_funds", "do_not_try_again", DeclineCategory.HARD),
-        ("stolen_card", "try_again_later", DeclineCategory.HARD),
-        ("authentication_required", "try_again_later", DeclineCategory.CUSTOMER_ACTION),
-        ("generic_decline", "something_new", DeclineCategory.UNKNOWN),
-    ],
-)
-def test_advice_sharpens_and_never_softens(code: str, advice: str, category: DeclineCategory) -> None:
-    assert declines.decline_of({"decline_code": code, "advice_code": advice}).category is category
-
-
-@pytest.mark.parametrize("error", [{}, {"code": None}, {"decline_code": 7}, {"code": "never_seen"}])
-def test_a_code_we_do_not_know_is_a_decline_of_unknown_kind(error: dict[str, Any]) -> None:
-    assert declines.decline_of(error).category is DeclineCategory.UNKNOWN
-
-
-def test_a_lost_card_is_not_named_to_its_holder() -> None:
-    for code in ("lost_card", "stolen_card", "pickup_card", "fraudulent"):
-        assert declines.DECLINES[code][2] == declines.DECLINES["generic_decline"][2]
-
 
 ERROR = {"code": "card_declined", "decline_code": "insufficient_funds"}
 INTENT: dict[str, Any] = {
@@ -155,13 +89,6 @@ def test_a_void_reads(status: str) -> None:
 def test_a_refund_reads(status: str) -> None:
     refund = {"id": "re_1", "object": "refund", "amount": 5, "currency": "usd", "status": status}
     assert type(outcomes.read_refund(refund)) is REFUNDED[status]
-
-
-@pytest.mark.parametrize(("reason", "row"), declines.REFUND_FAILURES.items())
-def test_a_failed_refund_says_why(reason: str, row: tuple[str, DeclineCategory, str]) -> None:
-    decline = declines.refund_failure_of({"failure_reason": reason})
-    assert (decline.code, decline.category, decline.message) == row
-    assert decline.provider_code == reason
 
 
 def test_the_tables_and_the_tests_have_the_same_rows() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import stripe
@@ -95,8 +95,9 @@ class StripeCalls:
     def create_intent(self, params: Mapping[str, Any], key: str) -> dict[str, Any]:
         return _ask(lambda: self._v1.payment_intents.create(cast(Any, params), {"idempotency_key": key}))
 
-    def get_intent(self, intent_id: str) -> dict[str, Any]:
-        return _ask(lambda: self._v1.payment_intents.retrieve(intent_id))
+    def get_intent(self, intent_id: str, expand: Sequence[str] = ()) -> dict[str, Any]:
+        params = {"expand": list(expand)} if expand else {}
+        return _ask(lambda: self._v1.payment_intents.retrieve(intent_id, cast(Any, params)))
 
     def list_intents(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return _ask(lambda: self._v1.payment_intents.list(cast(Any, params)))
@@ -111,9 +112,13 @@ class StripeCalls:
     def create_session(self, params: Mapping[str, Any], key: str) -> dict[str, Any]:
         return _ask(lambda: self._v1.checkout.sessions.create(cast(Any, params), {"idempotency_key": key}))
 
-    def get_session(self, session_id: str) -> dict[str, Any]:
-        """With its intent inside, since the session alone does not tell held money from none."""
-        return _ask(lambda: self._v1.checkout.sessions.retrieve(session_id, {"expand": ["payment_intent"]}))
+    def get_session(self, session_id: str, expand: Sequence[str] = ()) -> dict[str, Any]:
+        """With its intent inside, since the session alone does not tell held money from none.
+
+        `expand` names parts of that intent.
+        """
+        params = {"expand": ["payment_intent", *(f"payment_intent.{part}" for part in expand)]}
+        return _ask(lambda: self._v1.checkout.sessions.retrieve(session_id, cast(Any, params)))
 
     def list_sessions(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return _ask(lambda: self._v1.checkout.sessions.list(cast(Any, params)))
@@ -129,6 +134,40 @@ class StripeCalls:
 
     def list_refunds(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return _ask(lambda: self._v1.refunds.list(cast(Any, params)))
+
+    def create_customer(self, params: Mapping[str, Any], key: str) -> dict[str, Any]:
+        return _ask(lambda: self._v1.customers.create(cast(Any, params), {"idempotency_key": key}))
+
+    def update_customer(self, customer_id: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Without a key of ours: the same customer is changed again and again, and twice the same is once."""
+        return _ask(lambda: self._v1.customers.update(customer_id, cast(Any, params)))
+
+    def list_customers(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return _ask(lambda: self._v1.customers.list(cast(Any, params)))
+
+    def get_method(self, method_id: str) -> dict[str, Any]:
+        return _ask(lambda: self._v1.payment_methods.retrieve(method_id))
+
+    def detach_method(self, method_id: str, key: str) -> dict[str, Any]:
+        return _ask(lambda: self._v1.payment_methods.detach(method_id, {}, {"idempotency_key": key}))
+
+    def get_dispute(self, dispute_id: str) -> dict[str, Any]:
+        return _ask(lambda: self._v1.disputes.retrieve(dispute_id))
+
+    def update_dispute(self, dispute_id: str, params: Mapping[str, Any], key: str) -> dict[str, Any]:
+        return _ask(lambda: self._v1.disputes.update(dispute_id, cast(Any, params), {"idempotency_key": key}))
+
+    def close_dispute(self, dispute_id: str, key: str) -> dict[str, Any]:
+        return _ask(lambda: self._v1.disputes.close(dispute_id, {}, {"idempotency_key": key}))
+
+    def list_events(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return _ask(lambda: self._v1.events.list(cast(Any, params)))
+
+    def list_balance_transactions(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return _ask(lambda: self._v1.balance_transactions.list(cast(Any, params)))
+
+    def list_payouts(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return _ask(lambda: self._v1.payouts.list(cast(Any, params)))
 
     def identify(self) -> AccountIdentity:
         """Raises IdentityUnknown with what to do."""

@@ -60,6 +60,24 @@ DECLINES: Mapping[str, tuple[str, DeclineCategory, str]] = {
     "offline_pin_required": ("pin_required", _CUSTOMER, "The card has to be read with its PIN."),
     "online_or_offline_pin_required": ("pin_required", _CUSTOMER, "The card has to be read with its PIN."),
     "invalid_amount": ("invalid_amount", _UNKNOWN, "The bank does not accept the amount."),
+    "account_closed": ("invalid_account", _HARD, "The account is closed or does not exist."),
+    "no_account": ("invalid_account", _HARD, "The account is closed or does not exist."),
+    "bank_account_restricted": ("invalid_account", _HARD, "The account does not take such payments."),
+    "payment_method_bank_account_blocked": ("invalid_account", _HARD, "The account does not take such payments."),
+    "expired_payment_method": ("expired_card", _HARD, "The payment method has expired."),
+    "debit_not_authorized": ("payment_revoked", _HARD, "The customer did not allow the debit."),
+    "payment_intent_mandate_invalid": ("payment_revoked", _HARD, "The customer's mandate is no longer valid."),
+    "india_recurring_payment_mandate_canceled": ("payment_revoked", _HARD, "The customer's mandate was canceled."),
+    "card_decline_rate_limit_exceeded": ("card_velocity_exceeded", _SOFT, "The card was declined too often today."),
+    "payment_method_provider_timeout": ("issuer_not_available", _SOFT, "The customer's bank could not be reached."),
+    "payment_method_not_available": ("issuer_not_available", _SOFT, "The payment method is out of order just now."),
+    "authentication_failure": ("authentication_failed", _CUSTOMER, "Authentication failed."),
+    "incorrect_postal_code": ("incorrect_address", _CUSTOMER, "The postal code is not right."),
+    "payment_method_customer_decline": ("canceled_by_customer", _CUSTOMER, "The customer did not approve the payment."),
+    "payment_intent_payment_attempt_expired": ("not_paid_in_time", _CUSTOMER, "The customer did not pay in time."),
+    "payment_method_provider_decline": ("generic_decline", _UNKNOWN, "The payment was declined."),
+    "payment_intent_payment_attempt_failed": ("generic_decline", _UNKNOWN, "The payment was declined."),
+    "refer_to_customer": ("do_not_honor", _UNKNOWN, "The bank declined; the customer may ask it why."),
     "duplicate_transaction": ("duplicate_transaction", _UNKNOWN, "The bank has just seen the same payment."),
     "do_not_honor": ("do_not_honor", _UNKNOWN, "The bank declined without a reason."),
     "call_issuer": ("do_not_honor", _UNKNOWN, "The bank declined; the customer may ask it why."),
@@ -98,13 +116,13 @@ def decline_of(error: Mapping[str, Any]) -> Decline:
     code, category, message = DECLINES.get(theirs or "", _FALLBACK)
     if category in _OPEN:
         category = ADVICE.get(_text(error.get("advice_code")) or "", category)
-    return Decline(code, category, message, provider_code=theirs)
+    return Decline(code, category, message, provider_code=theirs, known=theirs is None or theirs in DECLINES)
 
 
 def refund_failure_of(refund: Mapping[str, Any]) -> Decline:
     theirs = _text(refund.get("failure_reason"))
     code, category, message = REFUND_FAILURES.get(theirs or "", _REFUND_FALLBACK)
-    return Decline(code, category, message, provider_code=theirs)
+    return Decline(code, category, message, provider_code=theirs, known=theirs is None or theirs in REFUND_FAILURES)
 
 
 def _text(value: Any) -> str | None:

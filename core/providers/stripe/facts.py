@@ -24,7 +24,7 @@ def start_facts(intent: Body) -> Facts:
     received = None if held is not None else _sum(intent, "amount_received")
     return Facts(
         provider_id=None if on_page else id_of(intent),
-        provider_charge_id=id_of(intent) if on_page else id_of(intent.get("latest_charge")),
+        provider_charge_id=id_of(intent) if on_page else charge_of(intent),
         amount=_sum(intent, "amount"),
         amount_authorized=held,
         amount_captured=received,
@@ -41,7 +41,7 @@ def capture_facts(intent: Body) -> Facts:
     received = _sum(intent, "amount_received")
     return Facts(
         provider_id=id_of(intent),
-        provider_charge_id=id_of(intent.get("latest_charge")),
+        provider_charge_id=charge_of(intent),
         amount=received,
         amount_captured=received,
         amount_received=received,
@@ -56,7 +56,7 @@ def void_facts(body: Body) -> Facts:
     on_session = body.get("object") == "checkout.session"
     return Facts(
         provider_id=id_of(body),
-        provider_charge_id=None if on_session else id_of(body.get("latest_charge")),
+        provider_charge_id=None if on_session else charge_of(body),
         amount=_sum(body, "amount_total" if on_session else "amount"),
         currency=currency_of(body),
         extra=session_extra(body) if on_session else _extra(body),
@@ -112,6 +112,14 @@ def id_of(value: Any) -> str | None:
     """An id, given as itself or as the expanded object."""
     found = value.get("id") if isinstance(value, dict) else value
     return found if isinstance(found, str) and found else None
+
+
+def charge_of(intent: Body) -> str | None:
+    """The last try's charge. Bodies from before API version 2022-11-15 list them instead, the newest first."""
+    charges = intent.get("charges")
+    listed = charges.get("data") if isinstance(charges, dict) else None
+    newest = listed[0] if isinstance(listed, list) and listed else None
+    return id_of(intent.get("latest_charge")) or id_of(newest)
 
 
 def _held(intent: Body) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import stripe
 
 from core.domain.outcomes import NotExecuted, NotExecutedReason, Unknown
-from core.providers.stripe.fields import field_of
+from core.providers.stripe.fields import FIELDS, field_of
 from core.providers.stripe.redaction import redacted
 from core.providers.transport import TransportError, never_sent
 
@@ -32,6 +32,18 @@ BY_CODE: Mapping[str, Verdict] = {
     "payment_intent_unexpected_state": "already",
     "charge_already_captured": "already",
     "charge_already_refunded": "already",
+    # The hold ran out: the intent says whether that is how it ended.
+    "charge_expired_for_capture": "already",
+    "capture_charge_authorization_expired": "already",
+    # About the account and its keys, whatever was sent.
+    "api_key_expired": "misconfigured",
+    "secret_key_required": "misconfigured",
+    "testmode_charges_only": "misconfigured",
+}
+
+#: Refusals that name neither code nor parameter: words of the message -> the parameter to blame.
+BY_MESSAGE: Mapping[str, str] = {
+    "may not be used again": "payment_method",
 }
 
 #: Then the exception of the package. IdempotencyError is our own mistake: the key was used for another
@@ -83,6 +95,18 @@ class Failure:
         return _text(self.error.get("code"))
 
     @property
+    def param(self) -> str | None:
+        """Stripe's parameter to blame, if it can be told."""
+        message = self.error.get("message")
+        said = message if isinstance(message, str) else ""
+        return _text(self.error.get("param")) or next((name for part, name in BY_MESSAGE.items() if part in said), None)
+
+    @property
+    def missing(self) -> bool:
+        """The object that was asked for is not there for these credentials."""
+        return self.verdict == "invalid_request" and (self.http_status == 404 or self.code == "resource_missing")
+
+    @property
     def intent(self) -> dict[str, Any] | None:
         """The intent that Stripe puts into the errors about it."""
         found = self.error.get("payment_intent")
@@ -100,20 +124,19 @@ class Failure:
         }
         return {name: value for name, value in seen.items() if value is not None}
 
-    def outcome(self) -> NotExecuted | Unknown:
-        """For every verdict but `declined`, which needs the object it speaks of."""
+    def outcome(self, fields: Mapping[str, str] = FIELDS) -> NotExecuted | Unknown:
+        """For every verdict but `declined`, which needs the object it speaks of. `fields`: see fields.py."""
         known = _NOT_EXECUTED.get(self.verdict)
         if known is None:
             return Unknown(self.evidence(), raw=self.raw())
         reason, sentence = known
-        param = _text(self.error.get("param"))
-        named = ", ".join(word for word in (self.code, param) if word)
+        named = ", ".join(word for word in (self.code, self.param) if word)
         return NotExecuted(
             reason,
             f"{sentence} ({named})" if named else sentence,
             retry_after=self.retry_after,
             provider_code=self.code,
-            param=field_of(param),
+            param=field_of(self.param, fields),
             raw=self.raw(),
         )
 
@@ -135,7 +158,7 @@ class Failed(Exception):
 
 def verdict_of(error: stripe.StripeError, code: str | None) -> Verdict:
     if isinstance(error, stripe.APIConnectionError):
-        return "not_sent" if never_sent(error) else "unknown"
+        return "not_sent" if never_sent(error) else BY_EXCEPTION[stripe.APIConnectionError]
     status = error.http_status or 0
     if status < 500 and code is not None and code in BY_CODE:
         return BY_CODE[code]
@@ -157,6 +180,11 @@ def failure_of(error: stripe.StripeError) -> Failure:
         retry_after=_seconds((error.headers or {}).get("retry-after")),
         error=details,
     )
+
+
+def unreadable() -> Failure:
+    """An answer that holds no object where one has to be."""
+    return failure_of(stripe.APIError("no object in the answer"))
 
 
 def _seconds(value: Any) -> float | None:

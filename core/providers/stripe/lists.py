@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
+
+from core.providers.stripe.facts import id_of
+from core.providers.stripe.failures import Failed, unreadable
+
+#: Asks for one page.
+Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 #: The most a page may hold.
 PAGE = 100
+#: How far our clock and Stripe's may be apart, with room to spare, where a list is asked by creation time.
+CLOCKS_APART = timedelta(minutes=5)
 
 
-def pages(ask: Callable[[Mapping[str, Any]], dict[str, Any]], params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every object of the list, newest first. Ends with the list, or with the deadline (Failed)."""
+def pages(ask: Ask, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every object of the list, newest first. Ends with the list, or with Failed."""
     cursor: dict[str, Any] = {}
     while True:
         answer = ask({**params, "limit": PAGE, **cursor})
-        found = [one for one in answer.get("data") or [] if isinstance(one, dict)]
-        yield from found
-        if not answer.get("has_more") or not found:
+        found = answer.get("data")
+        if not isinstance(found, list):
+            raise Failed(unreadable())
+        yield from (one for one in found if isinstance(one, dict))
+        if not answer.get("has_more"):
             return
-        cursor = {"starting_after": found[-1]["id"]}
+        last = id_of(found[-1]) if found else None
+        if last is None:
+            # More is said to follow, and there is no way to ask for it: the list must not look whole.
+            raise Failed(unreadable())
+        cursor = {"starting_after": last}

@@ -17,13 +17,13 @@ from core.providers.base import (
 from core.providers.stripe import outcomes
 from core.providers.stripe.client import StripeCalls
 from core.providers.stripe.failures import Failed
-from core.providers.stripe.lists import pages
+from core.providers.stripe.lists import CLOCKS_APART, pages
 from core.providers.stripe.marks import mark_of
+from core.providers.stripe.methods import with_method
 from core.providers.stripe.payments import intent_of
 from core.providers.stripe.refunds import look_up_refund
+from core.providers.stripe.start_params import KEPT
 
-#: How far our clock and Stripe's may be apart, with room to spare.
-_CLOCKS_APART = timedelta(minutes=5)
 #: A request is executed within its deadline of 30 s or never; the rest is the clocks again.
 _EXECUTED_WITHIN = timedelta(minutes=1)
 
@@ -61,16 +61,19 @@ def _start(calls: StripeCalls, request: LookUpRequest, sent: StartRequest) -> Lo
     known = request.provider_id or _listed(calls, request, sent, on_page)
     if known is None:
         return NotFound({"listed": "checkout.sessions" if on_page else "payment_intents"})
+    kept = KEPT if sent.save_method else ()
     if on_page:
-        return outcomes.read_session(calls.get_session(known))
-    return outcomes.read_start(calls.get_intent(known))
+        session = calls.get_session(known, kept)
+        return with_method(sent, outcomes.read_session(session), session.get("payment_intent"))
+    intent = calls.get_intent(known, kept)
+    return with_method(sent, outcomes.read_start(intent), intent)
 
 
 def _listed(calls: StripeCalls, request: LookUpRequest, sent: StartRequest, on_page: bool) -> str | None:
     """The id of what carries our mark, among all that was made while our request may have been executed."""
     window = {
-        "gte": int((request.first_sent_at - _CLOCKS_APART).timestamp()),
-        "lte": int((request.last_sent_at + _CLOCKS_APART + _EXECUTED_WITHIN).timestamp()),
+        "gte": int((request.first_sent_at - CLOCKS_APART).timestamp()),
+        "lte": int((request.last_sent_at + CLOCKS_APART + _EXECUTED_WITHIN).timestamp()),
     }
     params: dict[str, Any] = {"created": window}
     for one in pages(calls.list_sessions if on_page else calls.list_intents, params):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.providers.base import RefundRequest, StartRequest
+from core.providers.base import CustomerRequest, RefundRequest, StartRequest
 
 TRANSACTION = "tollgate_transaction"
 PAYMENT = "tollgate_payment"
@@ -13,6 +13,7 @@ REFUND = "tollgate_refund"
 METHOD = "tollgate_method"
 KIND = "tollgate_kind"
 CAPTURE = "tollgate_capture"
+CUSTOMER = "tollgate_customer"
 
 #: docs.stripe.com/metadata: 50 keys of 40 characters without square brackets, values of 500.
 _OURS = 6
@@ -43,6 +44,10 @@ def start_marks(request: StartRequest) -> dict[str, str]:
 
 def refund_marks(request: RefundRequest) -> dict[str, str]:
     return {TRANSACTION: request.transaction_id, PAYMENT: request.payment_id, REFUND: request.refund_id}
+
+
+def customer_marks(request: CustomerRequest) -> dict[str, str]:
+    return {CUSTOMER: request.customer_id}
 
 
 def mark_of(body: Mapping[str, Any], name: str = TRANSACTION) -> str | None:

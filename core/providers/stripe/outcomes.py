@@ -37,7 +37,13 @@ from core.providers.stripe.facts import (
 
 #: Our own reason for ending an intent after a decline. It tells such an end from any other.
 AFTER_DECLINE = "abandoned"
-#: In `Facts.extra`: this declined intent can still be confirmed, so somebody has to cancel it.
+
+#: An intent's words from before API version 2019-02-11, when what pays was called a source. Events of an account
+#: that was never moved on still use them.
+OLD_STATUSES: Mapping[str, str] = {
+    "requires_source": "requires_payment_method",
+    "requires_source_action": "requires_action",
+}
 
 Reader = Callable[[Body, Facts], LookUp]
 
@@ -86,8 +92,8 @@ def _declined_start(body: Body, facts: Facts) -> LookUp:
 
 
 def _action(body: Body, facts: Facts) -> LookUp:
-    action = body.get("next_action")
-    redirect = action.get("redirect_to_url") if isinstance(action, dict) else None
+    action = body.get("next_action") or body.get("next_source_action")
+    redirect = action.get("redirect_to_url") or action.get("authorize_with_url") if isinstance(action, dict) else None
     url = redirect.get("url") if isinstance(redirect, dict) else None
     return ActionRequired(facts, NextAction(url=_word(url), client_secret=_word(body.get("client_secret"))))
 
@@ -220,6 +226,11 @@ def settled(answer: LookUp, refused: Outcome) -> Outcome:
     return refused if isinstance(answer, NotFound) else answer
 
 
+def told(answer: LookUp) -> Outcome | None:
+    """For news: what cannot be read whole is a reason to ask, not to doubt what is known."""
+    return None if isinstance(answer, NotFound | Unknown) else answer
+
+
 def _guarded(table: Mapping[str, Reader], body: Body, to_facts: Callable[[Body], Facts]) -> LookUp:
     try:
         facts = to_facts(body)
@@ -229,7 +240,8 @@ def _guarded(table: Mapping[str, Reader], body: Body, to_facts: Callable[[Body],
 
 
 def _read(table: Mapping[str, Reader], body: Body, facts: Facts) -> LookUp:
-    reader = table.get(str(body.get("status")), _unclear)
+    status = str(body.get("status"))
+    reader = table.get(OLD_STATUSES.get(status, status), _unclear)
     return reader(body, facts)
 
 

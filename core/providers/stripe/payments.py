@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from core.domain.outcomes import (
     CANCEL_AFTER_DECLINE,
@@ -18,19 +17,17 @@ from core.domain.outcomes import (
     Outcome,
     Unknown,
 )
-from core.providers.base import CaptureRequest, RefundRequest, StartRequest, VoidRequest
+from core.providers.base import CaptureRequest, ChargeRef, RefundRequest, StartRequest, VoidRequest
 from core.providers.stripe import outcomes
 from core.providers.stripe.client import StripeCalls
 from core.providers.stripe.currencies import Inexact, to_stripe
 from core.providers.stripe.declines import decline_of
 from core.providers.stripe.facts import capture_facts, id_of, start_facts
 from core.providers.stripe.failures import Failed, Failure
-from core.providers.stripe.marks import CAPTURE, start_marks
-
-#: docs.stripe.com/api: the longest description, and the longest name of a product on the page.
-_DESCRIPTION, _PRODUCT = 1000, 250
-#: The query parameter by which the merchant's page knows which payment came back.
-RETURN_PARAMETER = "tollgate_payment"
+from core.providers.stripe.fields import FIELDS, OF_SAVED
+from core.providers.stripe.marks import CAPTURE
+from core.providers.stripe.methods import with_method
+from core.providers.stripe.start_params import intent_params, session_params
 
 
 def start(calls: StripeCalls, request: StartRequest) -> Outcome:
@@ -38,17 +35,32 @@ def start(calls: StripeCalls, request: StartRequest) -> Outcome:
         units = to_stripe(request.amount, request.currency)
     except Inexact as error:
         return NotExecuted(NotExecutedReason.INVALID_REQUEST, str(error), param="amount")
+    refused = _refused(request)
+    if refused is not None:
+        return refused
     if request.method == "redirect":
         return _start_on_page(calls, request, units)
-    return _start_by_token(calls, request, units)
+    return _start_at_once(calls, request, units)
 
 
-def _start_by_token(calls: StripeCalls, request: StartRequest, units: int) -> Outcome:
+def _refused(request: StartRequest) -> NotExecuted | None:
+    """What Stripe would not refuse, or not clearly."""
+    if request.method == "redirect" and not request.return_url:
+        return NotExecuted(NotExecutedReason.INVALID_REQUEST, "A redirect needs a return_url", param="return_url")
+    if (request.method == "saved") != (request.saved is not None):
+        return NotExecuted(NotExecutedReason.INVALID_REQUEST, "A saved method has to be named", param="payment_method")
+    if request.save_method and not request.provider_customer:
+        # Stripe would take the payment and keep nothing.
+        return NotExecuted(NotExecutedReason.INVALID_REQUEST, "Saving a method needs a customer", param="customer")
+    return None
+
+
+def _start_at_once(calls: StripeCalls, request: StartRequest, units: int) -> Outcome:
     try:
         intent = calls.create_intent(intent_params(request, units), request.provider_key)
     except Failed as failed:
         return _after_failed_start(calls, request, failed.failure)
-    outcome = _outcome(outcomes.read_start(intent))
+    outcome = _outcome(with_method(request, outcomes.read_start(intent), intent))
     if isinstance(outcome, Declined):
         return _cancel_declined(calls, request, outcome)
     return outcome
@@ -63,7 +75,7 @@ def _after_failed_start(calls: StripeCalls, request: StartRequest, failure: Fail
     if failure.verdict == "already" and intent_id:
         answer = _read_again(lambda: outcomes.read_start(calls.get_intent(intent_id)))
         return outcomes.settled(answer, failure.outcome())
-    return failure.outcome()
+    return failure.outcome(OF_SAVED if request.saved else FIELDS)
 
 
 def _cancel_declined(calls: StripeCalls, request: StartRequest, outcome: Declined) -> Declined:
@@ -83,8 +95,6 @@ def _cancel_declined(calls: StripeCalls, request: StartRequest, outcome: Decline
 
 
 def _start_on_page(calls: StripeCalls, request: StartRequest, units: int) -> Outcome:
-    if not request.return_url:
-        return NotExecuted(NotExecutedReason.INVALID_REQUEST, "A redirect needs a return_url", param="return_url")
     try:
         session = calls.create_session(session_params(request, units), request.provider_key)
     except Failed as failed:
@@ -156,10 +166,11 @@ def _expire(calls: StripeCalls, request: VoidRequest) -> Outcome:
     return failure.outcome()
 
 
-def intent_of(calls: StripeCalls, request: CaptureRequest | RefundRequest) -> str | NotExecuted:
+def intent_of(calls: StripeCalls, request: CaptureRequest | RefundRequest | ChargeRef) -> str | NotExecuted:
     """The intent behind a payment: the object itself, or the one its Checkout Session made."""
-    behind = request.provider_charge_id if isinstance(request, RefundRequest) else None
-    for one in (request.provider_id, request.start_extra.get("payment_intent"), behind):
+    behind = None if isinstance(request, CaptureRequest) else request.provider_charge_id
+    extra = request.extra if isinstance(request, ChargeRef) else request.start_extra
+    for one in (request.provider_id, extra.get("payment_intent"), behind):
         if one and one.startswith("pi_"):
             return one
     try:
@@ -204,60 +215,3 @@ def _facts(read: Callable[[dict[str, Any]], Facts], intent: dict[str, Any]) -> F
         return read(intent)
     except Inexact:
         return Facts(provider_id=id_of(intent))
-
-
-def intent_params(request: StartRequest, units: int) -> dict[str, Any]:
-    """Create and confirm in one call. A function of the request alone: the same key must send the same."""
-    params: dict[str, Any] = {
-        "amount": units,
-        "currency": request.currency.lower(),
-        "payment_method": request.token,
-        "confirm": True,
-        "capture_method": _capture_method(request),
-        "automatic_payment_methods": {"enabled": True},
-        "metadata": start_marks(request),
-    }
-    if request.return_url:
-        params["return_url"] = with_payment(request.return_url, request.payment_id)
-    else:
-        params["automatic_payment_methods"]["allow_redirects"] = "never"
-    if request.description:
-        params["description"] = request.description[:_DESCRIPTION]
-    return params
-
-
-def session_params(request: StartRequest, units: int) -> dict[str, Any]:
-    """A page for one payment. `expires_at` is left to Stripe, whose default is our 24 h: a time taken
-    here would differ when the same key is sent again."""
-    back = with_payment(request.return_url or "", request.payment_id)
-    marks = start_marks(request)
-    intent_data: dict[str, Any] = {"capture_method": _capture_method(request), "metadata": marks}
-    if request.description:
-        intent_data["description"] = request.description[:_DESCRIPTION]
-    name = (request.description or request.reference or "Payment")[:_PRODUCT]
-    price = {"currency": request.currency.lower(), "unit_amount": units, "product_data": {"name": name}}
-    params: dict[str, Any] = {
-        "mode": "payment",
-        "line_items": [{"quantity": 1, "price_data": price}],
-        "success_url": back,
-        "cancel_url": back,
-        "client_reference_id": request.payment_id,
-        "metadata": marks,
-        "payment_intent_data": intent_data,
-    }
-    if request.person.email:
-        params["customer_email"] = request.person.email
-    return params
-
-
-def _capture_method(request: StartRequest) -> str:
-    return "manual" if request.kind == "authorize" else "automatic"
-
-
-def with_payment(url: str, payment_id: str) -> str:
-    """The address with our payment id in its query, whatever query and fragment it already has."""
-    parts = urlsplit(url)
-    # Kept letter by letter: what is already there may hold Stripe's {CHECKOUT_SESSION_ID}, or a signature.
-    kept = [one for one in parts.query.split("&") if one and not one.startswith(f"{RETURN_PARAMETER}=")]
-    query = "&".join([*kept, urlencode({RETURN_PARAMETER: payment_id})])
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, parts.fragment))

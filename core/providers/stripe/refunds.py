@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from core.domain.outcomes import Declined, LookUp, NotExecuted, NotExecutedReason, NotFound, Outcome, Unknown
-from core.providers.base import RefundRequest
+from core.providers.base import ChargeRef, News, RefundRequest
 from core.providers.stripe import outcomes
 from core.providers.stripe.client import StripeCalls
 from core.providers.stripe.currencies import Inexact, to_stripe
 from core.providers.stripe.declines import decline_of
-from core.providers.stripe.facts import refund_facts
+from core.providers.stripe.facts import Body, id_of, refund_facts, time_of
 from core.providers.stripe.failures import Failed
 from core.providers.stripe.lists import pages
 from core.providers.stripe.marks import TRANSACTION, mark_of, refund_marks
@@ -44,6 +44,34 @@ def refund(calls: StripeCalls, request: RefundRequest) -> Outcome:
         # All is given back; whether this refund is among it, only the list can tell.
         return outcomes.settled(_find(calls, intent_id, request.transaction_id), failure.outcome())
     return failure.outcome()
+
+
+def list_refunds(calls: StripeCalls, charge: ChargeRef) -> Sequence[News] | NotExecuted | Unknown:
+    """Ours and those made at the dashboard. The rest of a hold that a capture let go is not among them."""
+    intent_id = intent_of(calls, charge)
+    if not isinstance(intent_id, str):
+        return intent_id
+    try:
+        listed = list(pages(calls.list_refunds, {"payment_intent": intent_id}))
+    except Failed as failed:
+        return failed.failure.outcome()
+    return [_news(one, charge.provider_id) for one in listed if not lets_go(one) and id_of(one)]
+
+
+def _news(refund: Body, start: str) -> News:
+    return News(
+        "refund",
+        outcomes.told(outcomes.read_refund(refund)),
+        transaction_id=mark_of(refund),
+        provider_id=id_of(refund),
+        start_provider_id=start,
+        occurred_at=time_of(refund.get("created")),
+    )
+
+
+def lets_go(refund: Body) -> bool:
+    """Stripe also books the letting go of a hold as a refund. Money that moves has a balance transaction."""
+    return mark_of(refund) is None and refund.get("status") == "succeeded" and not refund.get("balance_transaction")
 
 
 def look_up_refund(calls: StripeCalls, request: RefundRequest, refund_id: str | None) -> LookUp:

@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from core.domain.errors import Forged
 from core.providers.base import VerifiedEvent
@@ -51,10 +52,15 @@ def _event(body: bytes) -> VerifiedEvent:
         event = None
     if not isinstance(event, dict):
         return VerifiedEvent(f"sha256:{hashlib.sha256(body).hexdigest()}", "unreadable", None, None, None)
+    return event_of(event, f"sha256:{hashlib.sha256(body).hexdigest()}")
+
+
+def event_of(event: Mapping[str, Any], unnamed: str = "unnamed") -> VerifiedEvent:
+    """Of an event object, whether it came by webhook or from Stripe's list."""
     event_id, kind, created = event.get("id"), event.get("type"), event.get("created")
     named = event_id if isinstance(event_id, str) and event_id else None
     return VerifiedEvent(
-        dedupe_key=named or f"sha256:{hashlib.sha256(body).hexdigest()}",
+        dedupe_key=named or unnamed,
         kind=kind if isinstance(kind, str) else "unknown",
         provider_event_id=named,
         created_at=_time(created),

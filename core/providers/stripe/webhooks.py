@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.domain.outcomes import LookUp, NotFound, Outcome, Unknown
-from core.providers.base import Ignored, News, Operation, VerifiedEvent
+from core.domain.outcomes import LookUp
+from core.providers.base import AnyNews, DisputeNews, Ignored, MethodNews, News, Operation, VerifiedEvent
 from core.providers.stripe import outcomes
+from core.providers.stripe.disputes import charges_of
 from core.providers.stripe.facts import id_of
+from core.providers.stripe.ignored import BY_REFUND, IGNORED, RELEASED_HOLD, TRY_ON_PAGE
 from core.providers.stripe.marks import KIND, mark_of, paid_on_page
+from core.providers.stripe.refunds import lets_go
 
 Body = Mapping[str, Any]
-Read = list[News] | Ignored
+Read = list[AnyNews] | Ignored
 Reader = Callable[[VerifiedEvent, Body], Read]
-
-_BY_INTENT = "covered by the payment_intent events"
-_BY_REFUND = "covered by the refund events; the sums of a charge count released holds as refunds"
-_NOT_FINAL = "a try on the checkout page that may be followed by another"
 
 
 def read(event: VerifiedEvent) -> Read:
@@ -26,7 +25,7 @@ def read(event: VerifiedEvent) -> Read:
         return Ignored("the body is not a JSON object")
     reader = READERS.get(event.kind)
     if reader is None:
-        return Ignored("kind not handled")
+        return Ignored(IGNORED.get(event.kind, "kind not handled"))
     data = event.body.get("data")
     found = data.get("object") if isinstance(data, dict) else None
     if not isinstance(found, dict) or id_of(found) is None:
@@ -37,17 +36,12 @@ def read(event: VerifiedEvent) -> Read:
 def _news(event: VerifiedEvent, operation: Operation, answer: LookUp | None, body: Body, start: str | None) -> News:
     return News(
         operation,
-        _told(answer),
+        None if answer is None else outcomes.told(answer),
         transaction_id=mark_of(body),
         provider_id=id_of(body),
         start_provider_id=start,
         occurred_at=event.created_at,
     )
-
-
-def _told(answer: LookUp | None) -> Outcome | None:
-    """An event that cannot be read whole is a reason to ask, not to doubt what is known."""
-    return None if isinstance(answer, NotFound | Unknown) else answer
 
 
 def _intent(event: VerifiedEvent, intent: Body) -> Read:
@@ -56,7 +50,7 @@ def _intent(event: VerifiedEvent, intent: Body) -> Read:
 
 def _intent_of_token(event: VerifiedEvent, intent: Body) -> Read:
     """On a checkout page the customer may try again, or is just authenticating."""
-    return Ignored(_NOT_FINAL) if paid_on_page(intent) else _intent(event, intent)
+    return Ignored(TRY_ON_PAGE) if paid_on_page(intent) else _intent(event, intent)
 
 
 def _intent_succeeded(event: VerifiedEvent, intent: Body) -> Read:
@@ -91,20 +85,33 @@ def _ask_about_session(event: VerifiedEvent, session: Body) -> Read:
 
 
 def _refund(event: VerifiedEvent, refund: Body) -> Read:
-    if mark_of(refund) is None and refund.get("status") == "succeeded" and not refund.get("balance_transaction"):
-        # Money that moves has a balance transaction; Stripe also books the letting go of a hold as a refund.
-        return Ignored("a hold was released, no money was given back")
+    if lets_go(refund):
+        return Ignored(RELEASED_HOLD)
     return [_news(event, "refund", outcomes.read_refund(refund), refund, id_of(refund.get("payment_intent")))]
 
 
-def _ignore(reason: str) -> Reader:
-    def ignored(event: VerifiedEvent, body: Body) -> Read:
-        return Ignored(reason)
+def _charge_refunded(event: VerifiedEvent, charge: Body) -> Read:
+    """API versions before 2022-11-15 put the refunds inside."""
+    nested = charge.get("refunds")
+    listed = nested.get("data") if isinstance(nested, dict) else None
+    refunds = [one for one in listed or [] if isinstance(one, dict) and id_of(one) and not lets_go(one)]
+    start = id_of(charge.get("payment_intent"))
+    news: list[AnyNews] = [
+        _news(event, "refund", outcomes.read_refund(one), one, id_of(one.get("payment_intent")) or start)
+        for one in refunds
+    ]
+    return news or Ignored(BY_REFUND)
 
-    return ignored
+
+def _dispute(event: VerifiedEvent, dispute: Body) -> Read:
+    return [DisputeNews(id_of(dispute) or "", charges_of(dispute), event.created_at)]
 
 
-#: docs.stripe.com/api/events/types
+def _method_detached(event: VerifiedEvent, method: Body) -> Read:
+    return [MethodNews(id_of(method) or "", event.created_at)]
+
+
+#: docs.stripe.com/api/events/types; what is left out on purpose is in ignored.py.
 READERS: Mapping[str, Reader] = {
     "payment_intent.succeeded": _intent_succeeded,
     "payment_intent.amount_capturable_updated": _intent,
@@ -112,7 +119,6 @@ READERS: Mapping[str, Reader] = {
     "payment_intent.requires_action": _intent_of_token,
     "payment_intent.payment_failed": _intent_of_token,
     "payment_intent.canceled": _intent_canceled,
-    "payment_intent.created": _ignore("the answer to our own request says more"),
     "checkout.session.completed": _session_complete,
     "checkout.session.async_payment_succeeded": _session_complete,
     "checkout.session.async_payment_failed": _ask_about_session,
@@ -121,11 +127,11 @@ READERS: Mapping[str, Reader] = {
     "refund.updated": _refund,
     "refund.failed": _refund,
     "charge.refund.updated": _refund,
-    "charge.succeeded": _ignore(_BY_INTENT),
-    "charge.captured": _ignore(_BY_INTENT),
-    "charge.failed": _ignore(_BY_INTENT),
-    "charge.pending": _ignore(_BY_INTENT),
-    "charge.expired": _ignore(_BY_INTENT),
-    "charge.updated": _ignore(_BY_INTENT),
-    "charge.refunded": _ignore(_BY_REFUND),
+    "charge.refunded": _charge_refunded,
+    "charge.dispute.created": _dispute,
+    "charge.dispute.updated": _dispute,
+    "charge.dispute.closed": _dispute,
+    "charge.dispute.funds_withdrawn": _dispute,
+    "charge.dispute.funds_reinstated": _dispute,
+    "payment_method.detached": _method_detached,
 }
