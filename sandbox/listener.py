@@ -24,6 +24,10 @@ class Listener:
         self._server = await loop.create_server(handler, self.host, self.port, backlog=_BACKLOG)
         self.port = self._server.sockets[0].getsockname()[1]
 
+    @property
+    def refusing(self) -> bool:
+        return self._server is not None and not self._server.is_serving()
+
     def close(self) -> None:
         if self._reopening:
             self._reopening.cancel()

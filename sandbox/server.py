@@ -39,7 +39,10 @@ class Server:
                 {name.lower(): value for name, value in request.headers.items()},
                 await request.read(),
             )
-            return await self._route(request, raw)
+            response = await self._route(request, raw)
+            if self._world.listener.refusing and not response.prepared:
+                response.force_close()  # told to the client, so that its next call is refused and not cut
+            return response
         except (asyncio.CancelledError, ConnectionError, web.RequestPayloadError):
             raise  # the client is gone
         except web.HTTPException as error:
