@@ -147,7 +147,7 @@ def erase(core: Core, caller: Caller, customer_id: UUID, key: IdempotencyKey | N
 
     def act(connection: Connection) -> Accepted:
         scope = caller.scope
-        _present(rows.lock_customer(connection, scope, customer_id, erase=True))
+        _present(rows.lock_customer(connection, scope, customer_id))
         _refuse_under_way(rows.payment_under_way(connection, scope, customer_id))
         methods = rows.lock_methods(connection, scope, customer_id)
         for row in methods:  # before the key is gone: the provider has to be told their tokens

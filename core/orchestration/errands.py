@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
-from core.domain.outcomes import NotExecuted, NotExecutedReason, Succeeded, Unknown
+from core.domain.outcomes import Facts, NotExecuted, NotExecutedReason, Succeeded, Unknown
 from core.orchestration import customers, jobs, payment_methods, provider_manager
 from core.orchestration.asking import ask
 from core.orchestration.context import Cause, Core
@@ -32,10 +32,11 @@ _SUSPENDED = NotExecuted(NotExecutedReason.MISCONFIGURED, "the provider account 
 
 @dataclass(frozen=True, slots=True)
 class _Forget:
-    """Tokens that a provider is to drop; `account` is None while it is suspended."""
+    """A method's tokens and those that the provider is to drop; `account` is None while it is suspended."""
 
     account: OpenedAccount | None
     tokens: tuple[str, ...] = field(repr=False)
+    told: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,10 @@ def _to_forget(core: Core, connection: Connection, job: Job) -> _Forget | None:
     if row is None or row["status"] != "forgetting":
         return None
     tokens = payment_methods.tokens_of(core, connection, job.scope, row)
-    return _Forget(_account(core, connection, job, row["provider_account_id"]), tuple(tokens))
+    account_id = row["provider_account_id"]
+    # Two customers of ours may be one to the provider: what the other can still be charged with has to stay there.
+    told = [token for token in tokens if not payment_methods.is_charged_by(core, connection, account_id, token)]
+    return _Forget(_account(core, connection, job, account_id), tuple(tokens), tuple(told))
 
 
 def _forget_all(core: Core, job: Job, errand: _Forget) -> Told | float:
@@ -83,8 +87,8 @@ def _forget_all(core: Core, job: Job, errand: _Forget) -> Told | float:
     account = errand.account
     if account is None:
         return _SUSPENDED
-    result: Told | float = Unknown({"forget": "no token"})
-    for number, token in enumerate(errand.tokens):
+    result: Told | float = Succeeded(Facts())
+    for number, token in enumerate(errand.told):
         # A key of its own for each try: a provider repeats even a fault of its own under the same key.
         request = ForgetRequest(f"{public_id('job', job.id)}-{job.fence}-{number}", SavedMethod(token))
         result = _tell(core, job, account, "forget_method", lambda: account.provider.forget_method(request))  # noqa: B023

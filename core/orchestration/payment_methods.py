@@ -93,7 +93,7 @@ def keep(core: Core, connection: Connection, payment: Row, transaction: Row, met
     # The lock keeps the person from being erased, and the same card from being saved beside this.
     customer = None if customer_id is None else rows.lock_customer(connection, scope, customer_id)
     key = None if customer is None else core.vault.customer_key(connection, scope, customer_id)
-    if customer is None or customer["erased_at"] is not None or key is None:
+    if key is None:
         return None
     token_index, fingerprint_index = _indexes(core, method)
     account_id = transaction["provider_account_id"]
@@ -160,7 +160,7 @@ def gone(core: Core, connection: Connection, account_id: UUID, token: str) -> in
 
     What it may still keep of the same card under an older token, it is told to drop.
     """
-    found = rows.methods_by_token(connection, account_id, _token_index(core, token))
+    found = rows.methods_by_token(connection, account_id, _token_index(core, token), lock=True)
     for row in found:
         scope = Scope(row["merchant_id"], row["mode"])
         older = [one for one in tokens_of(core, connection, scope, row) if one != token]
@@ -200,6 +200,11 @@ def end_forgetting(connection: Connection, scope: Scope, row: Row, cause: Cause)
     """Nothing of the method is left but its row. The caller has locked it."""
     rows.update_method(connection, row["id"], {**_FORGOTTEN, "forgotten_at": present(connection)})
     audit(connection, scope, row["id"], "forgotten", cause, steps=(row["status"], "forgotten"))
+
+
+def is_charged_by(core: Core, connection: Connection, account_id: UUID, token: str) -> bool:
+    """Can anybody be charged with this token?"""
+    return bool(rows.methods_by_token(connection, account_id, _token_index(core, token)))
 
 
 def is_kept_under(core: Core, connection: Connection, scope: Scope, row: Row, tokens: Sequence[str]) -> bool:

@@ -41,17 +41,22 @@ def card(token: str = "pm_saved", **changes: Any) -> KeptMethod:
     return KeptMethod(token, **values)
 
 
-def save_method(
-    worker: Core, merchant: Merchant, customer: str, token: str = "pm_saved", provider: str = "stripe", **changes: Any
-) -> str | None:
-    """As a payment that succeeded leaves one behind."""
+def paid(merchant: Merchant, customer: str, provider: str = "stripe") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Payment and transaction, as far as saving a method reads them."""
     payment = {
         "id": new_id(),
         "merchant_id": merchant.scope.merchant_id,
         "mode": merchant.scope.mode,
         "customer_id": parse_id("customer", customer),
     }
-    transaction = {"provider": provider, "provider_account_id": merchant.accounts[provider]}
+    return payment, {"provider": provider, "provider_account_id": merchant.accounts[provider]}
+
+
+def save_method(
+    worker: Core, merchant: Merchant, customer: str, token: str = "pm_saved", provider: str = "stripe", **changes: Any
+) -> str | None:
+    """As a payment that succeeded leaves one behind."""
     with worker.database.scoped(merchant.scope) as connection:
-        kept = payment_methods.keep(worker, connection, payment, transaction, card(token, **changes))
+        rows = paid(merchant, customer, provider)
+        kept = payment_methods.keep(worker, connection, *rows, card(token, **changes))
     return None if kept is None else public_id("payment_method", kept)

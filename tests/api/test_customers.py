@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.engine import Connection
 from werkzeug.test import TestResponse
 
 from api.idempotency_key import fingerprint
 from core.domain.identifiers import parse_id, public_id
 from core.orchestration import api_keys, customers, payment_methods
 from core.orchestration.context import Core
+from core.persistence.queries.payments import hold_customer
 from core.persistence.vault import KeyUnavailable, Vault, new_keys, parse_keys
-from tests.api.methods import ADA, change, erase, make, save_method
+from tests.api.methods import ADA, card, change, erase, make, paid, save_method
 from tests.api.support import Merchant, code, fields
+from tests.support.waiting import wait_until
 
 
 def audit(owner: Core, name: str) -> list[tuple[str, dict[str, Any]]]:
@@ -257,6 +260,49 @@ def test_a_customer_with_a_payment_under_way_stays(merchant: Merchant) -> None:
     assert payment["id"] in refused.json["detail"]
     assert "processing" in refused.json["detail"]
     assert merchant.get(f"/v1/customers/{payment['customer']}").json["email"] == ADA["email"]
+
+
+def somebody_waits(owner: Core) -> bool:
+    query = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with owner.database.unscoped() as connection:
+        return bool(connection.execute(query).scalar_one())
+
+
+def erase_meanwhile(merchant: Merchant, app: Flask, owner: Core, name: str, connection: Connection) -> TestResponse:
+    """Ask for the deletion while a transaction is open, and commit that once the deletion waits for it."""
+    with ThreadPoolExecutor(1) as pool:
+        other = replace(merchant, client=app.test_client())
+        asked = pool.submit(erase, other, name)
+        wait_until(lambda: somebody_waits(owner), "the deletion to wait")
+        connection.commit()
+        return asked.result(10)
+
+
+def test_a_payment_that_is_just_being_stored_is_seen(merchant: Merchant, app: Flask, owner: Core) -> None:
+    made = make(merchant).json["id"]
+    customer_id = parse_id("customer", made)
+    first = merchant.pay(customer=made).json["payment"]["id"]
+    with owner.database.scoped(merchant.scope) as connection:
+        ended = sa.text("UPDATE payments SET status = 'failed' WHERE id = :id")
+        connection.execute(ended, {"id": parse_id("payment", first)})
+    with owner.database.engine.connect() as connection:
+        assert hold_customer(connection, customer_id) is not None
+        stored = sa.text("UPDATE payments SET status = 'processing' WHERE id = :id")
+        connection.execute(stored, {"id": parse_id("payment", first)})
+        assert code(erase_meanwhile(merchant, app, owner, made, connection)) == (409, "customer_in_use")
+
+
+def test_a_method_that_is_just_being_saved_is_forgotten_too(
+    merchant: Merchant, app: Flask, owner: Core, worker: Core
+) -> None:
+    made = make(merchant).json["id"]
+    with owner.database.engine.connect() as connection:
+        kept = payment_methods.keep(owner, connection, *paid(merchant, made), card())
+        assert kept is not None
+        assert erase_meanwhile(merchant, app, owner, made, connection).status_code == 200
+    method = public_id("payment_method", kept)
+    assert merchant.get(f"/v1/payment_methods/{method}").json["status"] == "forgetting"
+    assert save_method(worker, merchant, made) is None
 
 
 def test_payments_keep_the_id_of_an_erased_customer(merchant: Merchant, owner: Core) -> None:

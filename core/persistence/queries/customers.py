@@ -28,10 +28,10 @@ def find_customer(connection: Connection, scope: Scope, customer_id: UUID) -> Ro
     return connection.execute(query).mappings().one_or_none()
 
 
-def lock_customer(connection: Connection, scope: Scope, customer_id: UUID, *, erase: bool = False) -> RowMapping | None:
-    """Against other changes; with `erase` also against payments that are just being made for them."""
+def lock_customer(connection: Connection, scope: Scope, customer_id: UUID) -> RowMapping | None:
+    """Against changes, new methods and payments that name them; rows that belong to them may still be written."""
     query = sa.select(customers).where(within(customers, scope), customers.c.id == customer_id)
-    return connection.execute(query.with_for_update(key_share=not erase)).mappings().one_or_none()
+    return connection.execute(query.with_for_update(key_share=True)).mappings().one_or_none()
 
 
 def update_customer(connection: Connection, customer_id: UUID, values: Values) -> RowMapping:
@@ -158,17 +158,18 @@ def same_methods(
     return connection.execute(query).mappings().all()
 
 
-def methods_by_token(connection: Connection, account_id: UUID, token_index: bytes) -> Sequence[RowMapping]:
-    """Those that can be charged, locked."""
+def methods_by_token(
+    connection: Connection, account_id: UUID, token_index: bytes, *, lock: bool = False
+) -> Sequence[RowMapping]:
+    """Those that can be charged."""
     table = payment_methods
     query = (
         sa.select(table)
         .where(table.c.provider_account_id == account_id, table.c.token_index == token_index)
         .where(table.c.status == "active")
         .order_by(table.c.id)
-        .with_for_update()
     )
-    return connection.execute(query).mappings().all()
+    return connection.execute(query.with_for_update() if lock else query).mappings().all()
 
 
 def account_status(connection: Connection, scope: Scope, account_id: UUID) -> str | None:
