@@ -168,10 +168,14 @@ class NotExecuted:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Sent, and the answer was lost or unreadable. `evidence` says what was seen; it holds no secrets."""
+    """Sent, and the answer was lost or unreadable. `evidence` says what was seen; it holds no secrets.
+
+    `refused_key` is given by a question that the provider refused for its credentials.
+    """
 
     evidence: Mapping[str, Any]
     raw: Mapping[str, Any] | None = None
+    refused_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from core.audit import log
 from core.domain.identifiers import public_id
+from core.domain.outcomes import Unknown
 from core.orchestration import pacing
 from core.orchestration.context import Cause, Core
 from core.persistence.database import Scope, present
@@ -150,3 +151,11 @@ def suspend(
         details={"reason": reason},
     )
     open_finding(connection, scope, "provider_misconfigured", str(account_id), {"reason": reason})
+
+
+def heed(
+    core: Core, connection: Connection, scope: Scope, account: OpenedAccount, answer: object, cause: Cause
+) -> None:
+    """Suspend the account when a question was refused for its credentials: the next payment would be, too."""
+    if isinstance(answer, Unknown) and answer.refused_key:
+        suspend(core, connection, scope, account, "The provider refused the credentials", cause)

@@ -119,13 +119,15 @@ def _hold_question(core: Core, connection: Connection, job: Job, payment: Row, b
 
 
 def _apply(core: Core, connection: Connection, job: Job, question: Question, result: LookUp) -> None:
+    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
     if isinstance(result, NotFound | Unknown | NotExecuted):
-        return  # nothing learned; the transaction's own job counts what was not found
+        # Nothing learned; the transaction's own job counts what was not found.
+        provider_manager.heed(core, connection, job.scope, question.account, result, cause)
+        return
     payment = rows.lock_payment(connection, job.payment)
     transaction = rows.lock_transaction(connection, question.transaction_id)
     # Asking took a while: another worker may have the job by now, and what it found is newer.
     jobs.check_lease(connection, job)
-    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
     if not question.hold:
         if not _left_to_its_job(payment, transaction, result):
             applied = status_manager.apply(core, connection, payment, transaction, result, cause)

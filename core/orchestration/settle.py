@@ -201,6 +201,7 @@ def _unknown(
     result: Unknown | NotExecuted | NotFound,
 ) -> Step | None:
     """Neither yes nor no: look up later, and hand it to a person when that goes on too long."""
+    provider_manager.heed(core, connection, job.scope, step.account, result, _cause(step, job))
     evidence = result if isinstance(result, Unknown) else Unknown({"look_up": type(result).__name__})
     if may_step("transaction", transaction["status"], "unknown") or transaction["status"] == "unknown":
         status_manager.apply(core, connection, payment, transaction, evidence, _cause(step, job))

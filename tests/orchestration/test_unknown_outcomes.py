@@ -237,6 +237,32 @@ class TestRefusedCredentials:
         row = world.one("SELECT status FROM provider_accounts WHERE id = :id", id=world.accounts["stripe.revoked"])
         assert row["status"] == "suspended"
 
+    @pytest.mark.parametrize("provider", ["stripe", "paystack"])
+    def test_a_question_refused_for_its_key_suspends_too_and_is_asked_less_and_less(
+        self, world: World, provider: str
+    ) -> None:
+        name = f"{provider}.asked"
+        world.add_account(provider, name=name)
+        with world.owner.begin() as connection:
+            connection.exec_driver_sql(
+                "UPDATE provider_accounts SET priority = 1 WHERE id = %s", (str(world.accounts[name]),)
+            )
+        box, key = world.sandboxes[provider], world.secrets[name]
+        body = world.redirect_body(provider=provider, amount=500000, currency="USD" if provider == "stripe" else "NGN")
+        payment = world.post("/v1/payments", body).json()["payment"]
+        world.settle()
+        made = box.post("faults", secret_key=key, effect="status_before", status=401, times=1000)
+        try:
+            for _ in range(4):
+                world.post(f"/v1/payments/{payment['id']}/sync")
+                world.work()
+            asked = next(one["fired"] for one in box.get("faults")["faults"] if one["id"] == made["id"])
+        finally:
+            box.clear_faults()
+        row = world.one("SELECT status FROM provider_accounts WHERE id = :id", id=world.accounts[name])
+        assert (row["status"], asked) == ("suspended", 4)
+        assert world.payment(payment["id"])["status"] == "requires_action"
+
 
 class TestCrash:
     """A worker that dies leaves a running job whose lease ends; here its steps are taken by hand."""

@@ -34,7 +34,7 @@ def look_up(calls: StripeCalls, request: LookUpRequest) -> LookUp:
     except Failed as failed:
         # A 404 included: an object that an answer named before is not simply absent. Somebody changed
         # the credentials or the mode, and "not found" would allow a second charge.
-        return Unknown(failed.failure.evidence())
+        return Unknown(failed.failure.evidence(), refused_key=failed.failure.verdict == "misconfigured")
 
 
 def _ask(calls: StripeCalls, request: LookUpRequest) -> LookUp:
