@@ -85,6 +85,13 @@ NEWS = [
     ),
     ("checkout.session.async_payment_succeeded", SESSION, [(START, Succeeded)]),
     ("checkout.session.async_payment_failed", {**SESSION, "payment_status": "unpaid"}, [(START, type(None))]),
+    ("checkout.session.async_payment_failed", SESSION, [(START, type(None))]),
+    ("payment_intent.processing", {**INTENT, **ON_PAGE, "status": "processing"}, [(START, Pending)]),
+    (
+        "payment_intent.amount_capturable_updated",
+        {**INTENT, **ON_PAGE, "capture_method": "manual", "status": "requires_capture", "amount_capturable": 1000},
+        [(START, Succeeded)],
+    ),
     ("checkout.session.expired", {**SESSION, "status": "expired", "payment_intent": None}, [(START, Canceled)]),
     ("refund.created", {**REFUND, "status": "pending"}, [(BACK, Pending)]),
     ("refund.updated", REFUND, [(BACK, Succeeded)]),
@@ -145,34 +152,44 @@ charge.dispute.closed charge.dispute.created charge.dispute.funds_reinstated cha
 charge.dispute.updated
 payment_method.detached
 """.split()
-LEFT_ALONE = """
-payment_intent.created payment_intent.partially_funded
-charge.captured charge.expired charge.failed charge.pending charge.succeeded charge.updated
-setup_intent.canceled setup_intent.created setup_intent.requires_action setup_intent.setup_failed
-setup_intent.succeeded
-payment_method.attached payment_method.automatically_updated payment_method.updated
-payout.canceled payout.created payout.failed payout.paid payout.reconciliation_completed payout.updated
-balance.available
-radar.early_fraud_warning.created radar.early_fraud_warning.updated
-review.closed review.opened
-customer.created customer.deleted customer.updated
-customer.discount.created customer.discount.deleted customer.discount.updated
-customer.source.created customer.source.deleted customer.source.expiring customer.source.updated
-customer.subscription.created customer.subscription.deleted customer.subscription.paused
-customer.subscription.pending_update_applied customer.subscription.pending_update_expired
-customer.subscription.resumed customer.subscription.trial_will_end customer.subscription.updated
-customer.tax_id.created customer.tax_id.deleted customer.tax_id.updated
-""".split()
+STATEMENT = "the statement is read from the list of balance transactions and payouts"
+SETUP = "methods are saved by payments, so no setup intent is ours"
+NEXT_USE = "a saved method keeps its id; what a charge comes to shows whether it still pays"
+WARNING = "a warning that moves no money; the dispute, if one follows, has its own events"
+REVIEW = "a review by people holds no money back; what it leads to is told by refund or intent"
+FOLLOWS = "our customer is kept here; the object at Stripe only follows it"
+BILLING = "subscriptions, taxes and discounts of Stripe Billing are not used"
+SOURCES = "sources of the old kind are not used"
+INTENT_TELLS = "covered by the payment_intent events"
+REASONS = {
+    "the answer to our own request says more": "payment_intent.created",
+    "part of a bank transfer; the intent tells when the whole sum is there": "payment_intent.partially_funded",
+    INTENT_TELLS: "charge.captured charge.expired charge.failed charge.pending charge.succeeded charge.updated",
+    SETUP: "setup_intent.canceled setup_intent.created setup_intent.requires_action setup_intent.setup_failed "
+    "setup_intent.succeeded",
+    "the payment that saved the method tells it": "payment_method.attached",
+    NEXT_USE: "payment_method.automatically_updated payment_method.updated",
+    STATEMENT: "payout.canceled payout.created payout.failed payout.paid payout.reconciliation_completed "
+    "payout.updated balance.available",
+    WARNING: "radar.early_fraud_warning.created radar.early_fraud_warning.updated",
+    REVIEW: "review.closed review.opened",
+    FOLLOWS: "customer.created customer.updated",
+    "a charge of a method that went with its customer is refused and says so": "customer.deleted",
+    SOURCES: "customer.source.created customer.source.deleted customer.source.expiring customer.source.updated",
+    BILLING: "customer.discount.created customer.discount.deleted customer.discount.updated "
+    "customer.subscription.created customer.subscription.deleted customer.subscription.paused "
+    "customer.subscription.pending_update_applied customer.subscription.pending_update_expired "
+    "customer.subscription.resumed customer.subscription.trial_will_end customer.subscription.updated "
+    "customer.tax_id.created customer.tax_id.deleted customer.tax_id.updated",
+}
+LEFT_ALONE = {kind: reason for reason, kinds in REASONS.items() for kind in kinds.split()}
 
 
-@pytest.mark.parametrize("kind", LEFT_ALONE)
-def test_a_kind_is_left_alone_for_a_reason(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "reason"), LEFT_ALONE.items())
+def test_a_kind_is_left_alone_for_a_reason(kind: str, reason: str) -> None:
     """Whatever it holds: `balance.available` has an object without an id."""
     for body in ({"id": "x_1"}, {"object": "balance"}):
-        read = provider().read_webhook(event(kind, body))
-        assert isinstance(read, Ignored)
-        assert len(read.reason) > 15
-        assert read.reason != "kind not handled"
+        assert provider().read_webhook(event(kind, body)) == Ignored(reason)
 
 
 def test_every_kind_is_told_or_left_alone() -> None:

@@ -23,6 +23,17 @@ INVALID = NotExecutedReason.INVALID_REQUEST
 OPEN = None
 
 
+#: What the merchant or the operator reads, by verdict.
+SENTENCES = {
+    "not_sent": "Stripe could not be reached",
+    "rate_limited": "Stripe's rate limit is reached",
+    "lock_timeout": "Stripe is still busy with this object or key",
+    "misconfigured": "Stripe refused the credentials",
+    "invalid_request": "Stripe refused the request",
+    "already": "Stripe refused the request in this state",
+}
+
+
 def failed(kind: type[stripe.StripeError], status: int | None, **error: Any) -> failures.Failure:
     body = {"error": error} if error else None
     named: dict[str, Any] = {"http_status": status, "json_body": body}
@@ -90,11 +101,12 @@ def test_a_failed_call_proves(
     else:
         assert isinstance(outcome, NotExecuted)
         assert (outcome.reason, outcome.provider_code) == (reason, code)
+        assert outcome.detail == f"{SENTENCES[verdict]} ({code})" if code else SENTENCES[verdict]
 
 
 def test_no_row_is_without_a_test() -> None:
     assert set(failures.BY_CODE) <= {row[2] for row in ROWS}
-    assert set(failures.BY_EXCEPTION) <= {row[0] for row in ROWS}
+    assert set(failures.BY_EXCEPTION) == {row[0] for row in ROWS} - {stripe.StripeError}
     assert set(failures.BY_STATUS) <= {row[1] for row in ROWS}
 
 
@@ -116,7 +128,7 @@ def test_never_sent_is_read_from_the_causes_alone(cause: BaseException, sent: bo
     outcome = failure.outcome()
     assert isinstance(outcome, NotExecuted) is (verdict == "not_sent")
     if isinstance(outcome, NotExecuted):
-        assert outcome.reason is CONNECTION
+        assert (outcome.reason, outcome.detail) == (CONNECTION, SENTENCES["not_sent"])
 
 
 @pytest.mark.parametrize(
@@ -143,6 +155,7 @@ PARAMETERS = {
     "currency": "currency",
     "line_items[price_data][currency]": "currency",
     "payment_method": "payment_method.token | payment_method.id",
+    "mandate_data": "payment_method.token | payment_method.id",
     "off_session": "off_session",
     "setup_future_usage": "save_payment_method",
     "payment_intent_data[setup_future_usage]": "save_payment_method",

@@ -276,6 +276,7 @@ def test_what_is_declared_is_what_can_be_sent() -> None:
 def test_secrets_are_removed_however_deep() -> None:
     body = {"id": 1, "client_secret": "s", "next_action": {"use_stripe_sdk": {"a": 1}, "list": [{"client_secret": 2}]}}
     assert redacted(body) == {"id": 1, "next_action": {"list": [{}]}}
+    assert redacted({"payment_intent_client_secret": "s", "deep": {"secret": "s"}}) == {"deep": {}}
 
 
 def test_our_marks_win_and_only_what_fits_is_copied() -> None:

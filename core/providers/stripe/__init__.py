@@ -30,6 +30,7 @@ from core.providers.base import (
     VoidRequest,
 )
 from core.providers.deadline import Deadline
+from core.providers.settings import ProviderSettings
 from core.providers.stripe import (
     changes,
     customers,
@@ -46,7 +47,6 @@ from core.providers.stripe.client import StripeCalls
 from core.providers.stripe.lists import Ask
 from core.providers.stripe.look_up import look_up
 from core.providers.stripe.settings import SETTINGS
-from core.providers.settings import ProviderSettings
 
 __all__ = ["StripeProvider"]
 

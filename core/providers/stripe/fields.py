@@ -14,6 +14,8 @@ FIELDS: Mapping[str, str] = {
     "currency": "currency",
     "line_items[price_data][currency]": "currency",
     "payment_method": "payment_method.token",
+    # A debit by token has no page that asks for the customer's mandate.
+    "mandate_data": "payment_method.token",
     "off_session": "off_session",
     "setup_future_usage": "save_payment_method",
     "payment_intent_data[setup_future_usage]": "save_payment_method",
@@ -48,6 +50,7 @@ FIELDS: Mapping[str, str] = {
 OF_SAVED: Mapping[str, str] = {
     **FIELDS,
     "payment_method": "payment_method.id",
+    "mandate_data": "payment_method.id",
     "customer": "payment_method.id",
 }
 

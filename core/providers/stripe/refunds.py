@@ -29,11 +29,10 @@ def refund(calls: StripeCalls, request: RefundRequest) -> Outcome:
     intent_id = intent_of(calls, request)
     if not isinstance(intent_id, str):
         return intent_id
-    params: dict[str, Any] = {"payment_intent": intent_id, "amount": units, "metadata": refund_marks(request)}
-    if request.reason in REASONS:
-        params["reason"] = request.reason
     try:
-        answer = outcomes.read_refund(calls.create_refund(params, request.provider_key))
+        answer = outcomes.read_refund(
+            calls.create_refund(refund_params(request, intent_id, units), request.provider_key)
+        )
     except Failed as failed:
         failure = failed.failure
     else:
@@ -44,6 +43,13 @@ def refund(calls: StripeCalls, request: RefundRequest) -> Outcome:
         # All is given back; whether this refund is among it, only the list can tell.
         return outcomes.settled(_find(calls, intent_id, request.transaction_id), failure.outcome())
     return failure.outcome()
+
+
+def refund_params(request: RefundRequest, intent_id: str, units: int) -> dict[str, Any]:
+    params: dict[str, Any] = {"payment_intent": intent_id, "amount": units, "metadata": refund_marks(request)}
+    if request.reason in REASONS:
+        params["reason"] = request.reason
+    return params
 
 
 def list_refunds(calls: StripeCalls, charge: ChargeRef) -> Sequence[News] | NotExecuted | Unknown:
