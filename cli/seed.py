@@ -128,15 +128,20 @@ def credentials(secrets: Secrets, provider: str) -> dict[str, str]:
 
 
 def webhook_secret(secrets: Secrets, provider: str) -> str:
-    """Paystack signs with the secret key itself."""
-    if provider == "paystack":
+    if _signs_with_key(provider):
         return credentials(secrets, provider)["secret_key"]
     return f"whsec_{secrets.password(f'sandbox_{provider}_webhooks')}"
 
 
+def _signs_with_key(provider: str) -> bool:
+    from core.providers.registry import PROVIDERS
+
+    return PROVIDERS[provider].settings.signs_with_key
+
+
 def _tell_sandbox(url: str, secrets: Secrets, provider: str, webhook_url: str | None) -> None:
     account: dict[str, str | None] = {**credentials(secrets, provider), "webhook_url": webhook_url}
-    if provider != "paystack":
+    if not _signs_with_key(provider):
         account["webhook_secret"] = webhook_secret(secrets, provider)
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)

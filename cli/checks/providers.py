@@ -18,8 +18,8 @@ from cli.lock import running
 from core.domain.identifiers import public_id
 from core.persistence.database import create_engine
 from core.persistence.tables import provider_accounts
+from core.providers.registry import PROVIDERS
 
-PUBLISHED = {"stripe": "https://api.stripe.com", "paystack": "https://api.paystack.co"}
 #: Stripe refuses signatures five minutes off; the header has whole seconds and the way takes some.
 CLOCK_LIMIT = 30.0
 
@@ -41,7 +41,7 @@ def check(situation: Situation) -> Iterator[Finding]:
             name = f"{row['provider']} {row['mode']} {public_id('provider_account', row['id'])}"
             advice = "save working credentials with `tollgate accounts add`"
             yield failed("Provider accounts", f"{name} is suspended: {row['suspended_reason']}", advice)
-    bases = {(row["provider"], row["api_base"] or PUBLISHED[row["provider"]]) for row in rows}
+    bases = {(row["provider"], row["api_base"] or PROVIDERS[row["provider"]].settings.address) for row in rows}
     for provider, base in sorted(bases):
         yield from _reach(provider, base)
 

@@ -19,23 +19,11 @@ from core.domain.identifiers import InvalidIdentifier, parse_id, public_id
 from core.orchestration import accounts as roads
 from core.orchestration.context import Core
 from core.persistence.database import Scope
+from core.providers.registry import PROVIDERS
 
 ACTOR = "cli:accounts"
 MODES = ("test", "live")
 COLUMNS = ("id", "merchant", "provider", "mode", "name", "identity", "status", "priority", "webhook_path")
-#: What is asked for, by provider: (name, what the prompt calls it, may it be empty).
-SECRETS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
-    "stripe": (
-        ("secret_key", "Secret key (sk_…)", False),
-        ("publishable_key", "Publishable key (pk_…)", True),
-        ("webhook_secret", "Signing secret of the webhook endpoint (whsec_…)", True),
-    ),
-    # Paystack signs webhooks with the secret key itself.
-    "paystack": (
-        ("secret_key", "Secret key (sk_…)", False),
-        ("publishable_key", "Public key (pk_…)", True),
-    ),
-}
 
 
 @click.group()
@@ -45,7 +33,7 @@ def accounts() -> None:
 
 @accounts.command()
 @options.data_dir
-@click.option("--provider", type=click.Choice(sorted(SECRETS)), required=True)
+@click.option("--provider", type=click.Choice(sorted(PROVIDERS)), required=True)
 @click.option("--mode", type=click.Choice(MODES), required=True, help="Must be that of the credentials.")
 @click.option("--merchant", help="Whose it is (mer_…); may be left out while there is one merchant.")
 @click.option("--new-merchant", help="Make a merchant of this name for it.")
@@ -131,13 +119,13 @@ def choose_merchant(core: Core, named: str | None, new: str | None) -> Any:
 
 def read_secrets(provider: str, from_stdin: bool) -> dict[str, str]:
     """From standard input, from the environment, or by asking without an echo."""
-    wanted = SECRETS[provider]
+    wanted = PROVIDERS[provider].settings.secrets
     if from_stdin:
         given = parse_secrets(sys.stdin.read(), provider)
     else:
-        given = {name: os.environ.get(f"TOLLGATE_{name.upper()}", "") for name, _, _ in wanted}
+        given = {one.name: os.environ.get(f"TOLLGATE_{one.name.upper()}", "") for one in wanted}
         if not given["secret_key"]:
-            given = {name: ask(label, optional) for name, label, optional in wanted}
+            given = {one.name: ask(one.label, one.optional) for one in wanted}
     if not given.get("secret_key"):
         raise Refused("the secret key is missing")
     return given
@@ -151,7 +139,7 @@ def ask(label: str, optional: bool) -> str:
 
 def parse_secrets(text: str, provider: str) -> dict[str, str]:
     """Raises Refused without showing what was read."""
-    known = {name for name, _, _ in SECRETS[provider]}
+    known = {one.name for one in PROVIDERS[provider].settings.secrets}
     try:
         given = json.loads(text)
     except ValueError:
@@ -166,7 +154,7 @@ def new_account(
 ) -> roads.NewAccount:
     given = {key: value for key, value in secrets.items() if value}
     webhook_secret = given.pop("webhook_secret", None)
-    if provider == "paystack":
+    if PROVIDERS[provider].settings.signs_with_key:
         webhook_secret = given["secret_key"]
     return roads.NewAccount(
         provider=provider,

@@ -29,6 +29,7 @@ from core.providers.asking import (
     operation_of,
 )  # fmt: skip
 from core.providers.capabilities import Capabilities, CurrencyLimit, Pacing, step_of
+from core.providers.settings import ProviderSettings
 from core.providers.telling import (
     AnyNews,
     DisputeNews,
@@ -114,6 +115,7 @@ class PaymentProvider(Protocol):
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    settings: ClassVar[ProviderSettings]
 
     def __init__(self, account: Account, limits: CallLimits) -> None: ...
 

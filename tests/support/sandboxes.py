@@ -1,4 +1,4 @@
-"""The two sandbox processes and their control doors."""
+"""The sandbox processes and their control doors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 class Sandbox:
     """One provider's local double, as a process of its own."""
 
-    def __init__(self, provider: str, directory: Path) -> None:
+    def __init__(self, provider: str, directory: Path, module: str = "sandbox") -> None:
         self.provider = provider
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "sandbox", provider, "--port", "0", "--data-dir", str(directory)]
+        command = [sys.executable, "-m", module, provider, "--port", "0", "--data-dir", str(directory)]
         self._log = (directory / "log").open("wb")
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=self._log, stdout=self._log)
         self.url = wait_until(self._listening, f"the {provider} sandbox")

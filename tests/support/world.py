@@ -23,6 +23,7 @@ from core.orchestration.pacing import PrivatePacer
 from core.orchestration.together import Together
 from core.persistence.database import Database, Scope, create_engine
 from core.persistence.vault import Vault, new_keys, parse_keys
+from core.providers.registry import PROVIDERS
 from core.settings import Settings
 from tests.support.databases import Urls
 from tests.support.sandboxes import Sandbox
@@ -107,25 +108,26 @@ class World:
     def add_account(self, provider: str, scope: Scope | None = None, name: str | None = None, **settings: Any) -> UUID:
         """An account at the sandbox whose webhooks come to this gate."""
         secret, signing = f"sk_test_{uuid4().hex}", f"whsec_{secrets.token_hex(16)}"
+        keyed = PROVIDERS[provider].settings.signs_with_key
         sandbox = self.sandboxes[provider]
         sandbox.post("accounts", secret_key=secret)
         new = accounts.NewAccount(
             provider=provider,
             name=name or provider,
             credentials={"secret_key": secret, "publishable_key": f"pk_test_{uuid4().hex}"},
-            webhook_secrets=[signing if provider == "stripe" else secret],
+            webhook_secrets=[secret if keyed else signing],
             api_base=sandbox.url,
             settings={**UNPACED, **settings},
         )
         account_id = accounts.save_provider_account(self.admin, scope or self.scope, new, "test")
         hook = f"{self.url}/webhooks/{provider}/{public_id('provider_account', account_id)}"
         body = {"secret_key": secret, "webhook_url": hook}
-        if provider == "stripe":
+        if not keyed:
             body["webhook_secret"] = signing
         sandbox.post("accounts", **body)
         self.accounts[name or provider] = account_id
         self.secrets[name or provider] = secret
-        self.secrets[f"{name or provider}.webhook"] = signing if provider == "stripe" else secret
+        self.secrets[f"{name or provider}.webhook"] = secret if keyed else signing
         return account_id
 
     # Speaking to the gate
@@ -245,7 +247,7 @@ class World:
 
     def ledger(self, account: str) -> Any:
         """What really happened at the provider, for this world's account."""
-        provider = "paystack" if account.startswith("paystack") else "stripe"
+        provider = next((name for name in self.sandboxes if account.startswith(name)), "stripe")
         return self.sandboxes[provider].get("ledger", secret_key=self.secrets[account])
 
     def charges(self, account: str, payment_id: str) -> list[Any]:

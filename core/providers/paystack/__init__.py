@@ -44,6 +44,8 @@ from core.providers.paystack import (
 from core.providers.paystack.capabilities import CAPABILITIES
 from core.providers.paystack.client import PaystackClient
 from core.providers.paystack.look_up import look_up
+from core.providers.paystack.settings import SETTINGS
+from core.providers.settings import ProviderSettings
 
 __all__ = ["PaystackProvider"]
 
@@ -56,6 +58,7 @@ class PaystackProvider:
 
     name: ClassVar[str] = "paystack"
     capabilities: ClassVar[Capabilities] = CAPABILITIES
+    settings: ClassVar[ProviderSettings] = SETTINGS
 
     def __init__(self, account: Account, limits: CallLimits) -> None:
         self._account, self._limits = account, limits

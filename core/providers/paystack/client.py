@@ -12,9 +12,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from core.domain.outcomes import NotExecuted, NotExecutedReason, Unknown
 from core.providers.base import Account, CallLimits
 from core.providers.paystack.outcomes import Answer, unknown
+from core.providers.paystack.settings import SETTINGS
 from core.providers.transport import TransportError, exchange, exchange_requests
-
-API_BASE = "https://api.paystack.co"
 
 #: A provider that names a longer wait is asked again after this all the same; the payment does not wait that long.
 _LONGEST_WAIT = 3600.0
@@ -24,7 +23,7 @@ class PaystackClient:
     """Sends for one account. Nothing here retries, follows redirects or remembers cookies."""
 
     def __init__(self, account: Account, limits: CallLimits) -> None:
-        self._base = (account.api_base or API_BASE).rstrip("/")
+        self._base = (account.api_base or SETTINGS.address).rstrip("/")
         self._secret_key = account.credentials.get("secret_key", "")
         self._limits = limits
 
