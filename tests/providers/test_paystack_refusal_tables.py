@@ -14,6 +14,7 @@ from core.providers.paystack.outcomes import (
     ERROR_MESSAGES,
     ERROR_TYPES,
     HTTP_CODES,
+    HTTP_CODES_FIRST,
     NOT_FOUND_CODES,
     NOT_FOUND_MESSAGES,
     Answer,
@@ -28,8 +29,8 @@ HTTP = {
     403: "misconfigured",
     404: "invalid_request",
     422: "invalid_request",
-    429: "rate_limited",
 }
+FIRST = {429: "rate_limited"}
 CODES = {
     "duplicate_reference": "reference exists",
     "missing_params": "invalid_request",
@@ -101,6 +102,7 @@ FIELDS_OF_MESSAGES = [
 
 def test_these_tests_know_every_row() -> None:
     assert HTTP.keys() == HTTP_CODES.keys()
+    assert FIRST.keys() == HTTP_CODES_FIRST.keys()
     assert CODES.keys() == ERROR_CODES.keys()
     assert MESSAGES.keys() == ERROR_MESSAGES.keys()
     assert TYPES.keys() == ERROR_TYPES.keys()
@@ -122,6 +124,12 @@ def assert_verdict(outcome: Any, verdict: str) -> None:
 @pytest.mark.parametrize(("status", "reason"), HTTP.items())
 def test_an_http_code_decides_where_the_body_does_not(status: int, reason: str) -> None:
     assert_verdict(refusal(Answer(status, refused("No"))), reason)
+
+
+@pytest.mark.parametrize(("status", "reason"), FIRST.items())
+def test_an_http_code_decides_whatever_the_body_says(status: int, reason: str) -> None:
+    for body in (None, refused("Invalid key", "invalid_key"), {"status": True}):
+        assert_verdict(refusal(Answer(status, body)), reason)
 
 
 @pytest.mark.parametrize(("code", "verdict"), CODES.items())
@@ -230,3 +238,10 @@ def test_a_refusal_of_the_credentials_is_nobodys_field() -> None:
     outcome = refusal(Answer(401, refused("Amount is required")))
     assert isinstance(outcome, NotExecuted)
     assert (outcome.reason.value, outcome.param) == ("misconfigured", None)
+
+
+def test_what_opens_a_page_or_charges_a_card_is_not_even_kept_sealed() -> None:
+    card = {"authorization_code": "AUTH_1", "last4": "4081"}
+    data = {"access_code": "x", "authorization_url": "https://x", "rows": [{"authorization": card}], "id": 1}
+    kept = Answer(200, {"status": True, "data": data}).kept
+    assert kept == {"status": True, "data": {"rows": [{"authorization": {"last4": "4081"}}], "id": 1}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.domain.outcomes import NotExecuted, NotExecutedReason, NotFound, Unknown
@@ -45,6 +45,10 @@ HTTP_CODES: Mapping[int, NotExecutedReason] = {
     403: NotExecutedReason.MISCONFIGURED,
     404: NotExecutedReason.INVALID_REQUEST,
     422: NotExecutedReason.INVALID_REQUEST,
+}
+
+#: HTTP codes that decide before any body does, which need not even be readable.
+HTTP_CODES_FIRST: Mapping[int, NotExecutedReason] = {
     429: NotExecutedReason.RATE_LIMITED,
 }
 
@@ -126,8 +130,8 @@ def refusal(answer: Answer) -> NotExecuted | Unknown | None:
     """None for an accepted call; otherwise what its refusal proves."""
     if answer.accepted:
         return None
-    if answer.http_status == 429:
-        return _not_executed(NotExecutedReason.RATE_LIMITED, answer)
+    if answer.http_status in HTTP_CODES_FIRST:
+        return _not_executed(HTTP_CODES_FIRST[answer.http_status], answer)
     if answer.http_status >= 500:
         return unknown("an error of the provider", answer)
     if answer.body is None:
@@ -175,7 +179,8 @@ def asked(answer: Answer | NotExecuted | Unknown) -> Answer | NotFound | Unknown
             return answer
         answer = refused
     if isinstance(answer, NotExecuted):
-        return unknown("the look-up itself failed", reason=answer.reason.value, detail=answer.detail)
+        seen = unknown("the look-up itself failed", reason=answer.reason.value, detail=answer.detail)
+        return replace(seen, refused_key=answer.reason is NotExecutedReason.MISCONFIGURED)
     return answer
 
 
