@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from core.domain.outcomes import DisputeFacts
+from core.domain.outcomes import DisputeFacts, Unknown
 from core.orchestration.dispute_plan import TOLD_AGAIN, DisputePlan, plan
+from core.orchestration.disputes import believable
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DUE = NOW + timedelta(days=7)
@@ -135,3 +136,17 @@ def test_evidence_is_dated_once_and_forgotten_when_the_bank_asks_anew() -> None:
     assert "evidence_sent_at" not in plan(payment(), row("under_review", evidence_sent_at=earlier), sent, NOW).values
     again = plan(payment(), row("under_review", evidence_sent_at=earlier), facts(evidence_sent=True), NOW)
     assert again.values["evidence_sent_at"] is None
+
+
+@pytest.mark.parametrize("change", [{"amount": 0}, {"amount": -1}, {"currency": ""}], ids=repr)
+def test_an_answer_without_money_is_none(change: dict[str, Any]) -> None:
+    assert isinstance(believable(facts(**change), "du_1", None), Unknown)
+
+
+def test_an_answer_about_another_dispute_is_none() -> None:
+    assert isinstance(believable(facts(), "du_2", row()), Unknown)
+    assert believable(facts(), "du_1", None) == facts()
+
+
+def test_a_known_dispute_keeps_its_amount_where_none_is_told() -> None:
+    assert believable(facts("won", amount=0), "du_1", row(amount=1200)) == facts("won", amount=1200)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from core.domain.identifiers import parse_id
-from core.orchestration import inbox, scheduled
+from core.orchestration import disputes, inbox, scheduled
 from tests.orchestration import by_hand
 from tests.support.waiting import wait_until
 from tests.support.world import World
@@ -254,43 +256,107 @@ class TestTroubleAtTheProvider:
         world.settle()
 
 
+class TestRaces:
+    def test_an_answer_that_was_overtaken_is_asked_for_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        payment, dispute = disputed(world)
+        true_read, answers = disputes.read, []
+
+        def read_slowly(*given: Any) -> Any:
+            seen = true_read(*given)
+            if not answers:
+                answers.append(answer(world, dispute))
+                world.work()  # somebody else carries the evidence out meanwhile
+            return seen
+
+        monkeypatch.setattr(disputes, "read", read_slowly)
+        again = _dispute_events(world, payment)[:1]
+        by_hand.deliver_all(world, again)
+        assert job(world, answers[0])["status"] == "succeeded"
+        assert told(world, payment) == ["dispute.needs_response", "dispute.under_review"]
+
+    def test_evidence_the_provider_has_already_is_not_sent_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        payment, dispute = disputed(world)
+        true_read = disputes.read
+        monkeypatch.setattr(disputes, "read", lambda *given: replace(true_read(*given), evidence_sent=True))
+        with world.fault("stripe", operation="disputes.update", effect="reset_before"):
+            accepted = answer(world, dispute)
+            world.work()
+        world.advance(world.settings.lookup_delays[0] + 1)
+        world.work()
+        ended = job(world, accepted)
+        assert (ended["status"], ended["result"]["dispute"]["status"]) == ("succeeded", "needs_response")
+        assert theirs(world, payment).evidence_details.submission_count == 0
+
+    @pytest.mark.parametrize(("method", "end"), [(DISPUTED, "lost"), (INQUIRY, "closed")], ids=["dispute", "inquiry"])
+    def test_giving_in_whose_answer_was_lost(self, world: World, method: Any, end: str) -> None:
+        _, dispute = disputed(world, method)
+        with world.without_webhooks("stripe"):
+            with world.fault("stripe", operation="disputes.close", effect="reset_after"):
+                accepted = world.post(f"/v1/disputes/{dispute['id']}/accept").json()
+                world.work()
+                assert job(world, accepted)["status"] == "queued"
+            world.advance(world.settings.lookup_delays[0] + 1)
+            world.work()
+        ended = job(world, accepted)
+        assert (ended["status"], ended["result"]["dispute"]["status"]) == ("succeeded", end)
+        world.settle()
+
+
 class TestEvents:
+    def test_several_at_once_ask_once(self, world: World) -> None:
+        payment, _ = disputed(world)
+        asked = len(_questions(world, payment))
+        for body in _dispute_events(world, payment):
+            assert by_hand.deliver(world, body).status_code == 200
+        world.work(lanes=("webhooks",))
+        assert len(_questions(world, payment)) == asked + 1
+        world.settle()
+
     def test_in_any_order_and_twice_is_the_same(self, world: World) -> None:
         payment, dispute = disputed(world)
         answer(world, dispute)
         world.settle()
         standing(world, dispute, "won")
         before = (world.payment(payment["id"]), disputes_of(world, payment), by_hand.told(world, payment))
-        intent = by_hand.intent_of(world, payment)
-        events = [json.loads(body) for body in by_hand.stripe_events(world, intent)]
-        about = [event for event in events if event["type"].startswith("charge.dispute.")]
-        assert len(about) >= 4
-        again = [json.dumps({**event, "id": event["id"] + "_again"}).encode() for event in reversed(about)]
-        by_hand.deliver_all(world, again)
+        again = _dispute_events(world, payment)
+        assert len(again) >= 4
+        by_hand.deliver_all(world, again[::-1])
         assert (world.payment(payment["id"]), disputes_of(world, payment), by_hand.told(world, payment)) == before
 
     def test_about_a_charge_that_is_not_ours_is_parked_then_foreign(self, world: World) -> None:
         paid = {"amount": 900, "currency": "usd", "confirm": True, "payment_method": "pm_card_createDispute"}
         never = {"automatic_payment_methods": {"enabled": True, "allow_redirects": "never"}}
-        by_hand.keep_webhooks_back(world, "stripe")
         intent = by_hand.client(world).v1.payment_intents.create({**paid, **never})  # type: ignore[typeddict-item]
         world.advance(SOON)
-        kinds = ("charge.dispute.created",)
 
-        def told_of() -> bool:
-            return bool([one for one in by_hand.stripe_events(world, intent.id) if b"charge.dispute.created" in one])
+        def received() -> list[Any]:
+            world.settle()
+            query = (
+                "SELECT status, reason FROM inbox_events WHERE kind = 'charge.dispute.created' AND payment_id IS NULL"
+            )
+            return list(world.rows(query))
 
-        wait_until(told_of, "Stripe's own event")
-        by_hand.deliver_all(world, by_hand.stripe_events(world, intent.id, *kinds))
+        (stored,) = wait_until(received, "Stripe's event")
         for delay in inbox.PARKED_DELAYS:
-            stored = by_hand.inbox(world)[-1]
             assert (stored["status"], stored["reason"]) == ("parked", "no transaction of ours matches yet")
             world.advance(delay + 1)
             world.work()
-        stored = by_hand.inbox(world)[-1]
+            (stored,) = received()
         assert (stored["status"], stored["reason"]) == ("ignored", "foreign: about an object that is not ours")
+        (theirs_alone,) = by_hand.client(world).v1.disputes.list({"payment_intent": intent.id}).data
         query = "SELECT id FROM jobs WHERE kind = 'sync_dispute' AND arguments->>'dispute' = :id"
-        assert world.rows(query, id=intent.id) == []
+        assert world.rows(query, id=theirs_alone.id) == []
+
+
+def _dispute_events(world: World, payment: Any) -> list[bytes]:
+    """Stripe's events about the payment's dispute under new ids, the oldest first."""
+    events = [json.loads(body) for body in by_hand.stripe_events(world, by_hand.intent_of(world, payment))]
+    about = [event for event in events if event["type"].startswith("charge.dispute.")]
+    return [json.dumps({**event, "id": f"evt_{uuid4().hex}"}).encode() for event in about]
 
 
 def _provider_id(world: World, dispute: Any) -> str:
