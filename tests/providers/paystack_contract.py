@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
-from core.domain.outcomes import ActionRequired
-from core.providers.base import Account, Person, StartRequest
+from core.domain.outcomes import ActionRequired, Facts
+from core.providers.base import Account, PaymentProvider, Person, RefundRequest, StartRequest
 from tests.providers.driver import Driver, start_request, submit
+
+GOOD = "4084084084084081"
 
 
 class PaystackDriver(Driver):
@@ -17,6 +20,7 @@ class PaystackDriver(Driver):
     currency = "NGN"
     operations: ClassVar[dict[str, str]] = {"start": "transaction.initialize", "refund": "refund.create"}
     lost_start_is = ActionRequired
+    card = GOOD
 
     def account(self) -> Account:
         return Account(
@@ -37,10 +41,28 @@ class PaystackDriver(Driver):
     def page_request(self) -> StartRequest:
         return self.request()
 
+    no_dispute = "999999999"
+
+    def hold_request(self, amount: int = 500_00) -> StartRequest:
+        return replace(self.request("authorize", amount), currency="ZAR")
+
+    def disputed(self, provider: PaymentProvider) -> tuple[StartRequest, Facts, str]:
+        request = self.request()
+        facts = self.paid(provider, request)
+        made = self.sandbox.post("disputes", secret_key=self.secret_key, reference=facts.provider_id)
+        return request, facts, str(made["id"])
+
+    def failing_refund(self, provider: PaymentProvider) -> RefundRequest:
+        self.card = "4084080000671803"
+        request = self.request()
+        facts = self.paid(provider, request)
+        self.card = GOOD
+        return self.refund_request(request, facts, 100_00)
+
     def press(self, action: ActionRequired, button: str) -> None:
         assert action.next_action
         assert action.next_action.url
-        cards = {"card": "4084084084084081"} if button == "pay" else {}
+        cards = {"card": self.card} if button == "pay" else {}
         submit(action.next_action.url, action=button, **cards)
 
     def sign(self, body: bytes, now: datetime, secret: str | None = None) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from core.domain.outcomes import NotExecuted, NotExecutedReason, Outcome
+from core.domain.outcomes import NotExecuted, NotExecutedReason, Outcome, Unknown
 from core.providers.base import AnyNews, DisputeNews, ListingBroken, News
 from core.providers.paystack.client import PaystackClient
 from core.providers.paystack.disputes import charge_ids
@@ -63,11 +63,14 @@ def _transaction(row: Row) -> Iterator[AnyNews]:
 
 
 def _outcome(row: Row, reference: str, mark: str | None) -> Outcome | None:
-    """None where it depends on our request, whether a page or a saved card stood behind it: then ask."""
+    """None where it has to be asked: a row that cannot be read, or one that says different things of a page and of a
+    saved card, since which of them stood behind it is ours to know."""
     status = row.get("status")
-    if isinstance(status, str) and TRANSACTION_STATUSES.get(status) is CHARGE_STATUSES.get(status):
-        return read_transaction(row_answer(row), reference, mark)
-    return None
+    made = TRANSACTION_STATUSES.get(status) if isinstance(status, str) else None
+    if made is None or made is not CHARGE_STATUSES.get(str(status)):
+        return None
+    found = read_transaction(row_answer(row), reference, mark)
+    return None if isinstance(found, Unknown) else found
 
 
 def _hold(row: Row) -> Iterator[AnyNews]:
