@@ -15,6 +15,8 @@ from api.errors import CODES, STATUS
 from api.openapi import codes_of
 from api.policy import policy_of
 from core.domain.errors import TollgateError
+from core.orchestration.context import Core
+from tests.api.methods import change, erase, make, save_method
 from tests.api.support import Merchant, payment
 
 
@@ -105,6 +107,31 @@ def test_answers_have_their_documented_shape(document: dict[str, Any], merchant:
         resolve(document, schema).validate(answer.json)
     schema = operations(document)[("/v1/payments", "post")]["responses"]["202"]["content"]["application/json"]["schema"]
     resolve(document, schema).validate(made)
+
+
+def test_customers_and_their_methods_have_their_documented_shape(
+    document: dict[str, Any], merchant: Merchant, worker: Core
+) -> None:
+    made = make(merchant)
+    method = save_method(worker, merchant, made.json["id"])
+    address = f"/v1/customers/{made.json['id']}"
+    gone = merchant.client.delete(f"/v1/payment_methods/{method}", headers=merchant.headers())
+    method = save_method(worker, merchant, made.json["id"], "pm_other")
+    answers = (
+        ("/v1/customers", "post", "201", made),
+        ("/v1/customers", "get", "200", merchant.get("/v1/customers")),
+        ("/v1/customers/{id}", "get", "200", merchant.get(address)),
+        ("/v1/customers/{id}", "patch", "200", change(merchant, made.json["id"], {"name": "Countess"})),
+        ("/v1/customers/{id}/payment_methods", "get", "200", merchant.get(f"{address}/payment_methods")),
+        ("/v1/payment_methods/{id}", "get", "200", merchant.get(f"/v1/payment_methods/{method}")),
+        ("/v1/payment_methods/{id}", "delete", "202", gone),
+        ("/v1/jobs/{id}", "get", "200", merchant.get(gone.json["job"]["url"])),
+        ("/v1/customers/{id}", "delete", "200", erase(merchant, made.json["id"])),
+    )
+    for path, method_name, status, answer in answers:
+        assert str(answer.status_code) == status, (path, answer.json)
+        schema = operations(document)[(path, method_name)]["responses"][status]["content"]["application/json"]["schema"]
+        resolve(document, schema).validate(answer.json)
 
 
 def test_problems_have_their_documented_shape(document: dict[str, Any], merchant: Merchant) -> None:
