@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
@@ -63,30 +64,38 @@ class Shop:
         payment: dict[str, Any] = self.finished(self.accepted("/v1/payments", body))["result"]["payment"]
         return payment
 
-    def until(self, payment_id: str, status: str) -> dict[str, Any]:
-        """The payment once it has the status, which a webhook brings."""
-        waited = threading.Event()
-        for _ in range(PATIENCE * 20):
-            payment = self.get(f"/v1/payments/{payment_id}")
-            if payment["status"] == status:
-                return payment
+    def when(
+        self, path: str, found: Callable[[dict[str, Any]], bool], meanwhile: Callable[[], None] | None = None
+    ) -> dict[str, Any]:
+        """What is at the path once it is as wanted, which webhooks bring; `meanwhile` is done twice a second."""
+        waited, shown = threading.Event(), {}
+        for turn in range(PATIENCE * 20):
+            shown = self.get(path)
+            if found(shown):
+                return shown
+            if meanwhile is not None and turn % 10 == 0:
+                meanwhile()
             waited.wait(0.05)
-        raise Surprise(f"the payment is {payment['status']}, not {status}")
+        raise Surprise(f"GET {path} still shows {shown.get('status') or json.dumps(shown)[:200]}")
+
+    def until(self, path: str, status: str, meanwhile: Callable[[], None] | None = None) -> dict[str, Any]:
+        """The payment, refund or dispute at the path once it has the status."""
+        return self.when(path, lambda shown: bool(shown["status"] == status), meanwhile)
 
     def refunded(self, refund_id: str) -> dict[str, Any]:
-        waited = threading.Event()
-        for _ in range(PATIENCE * 20):
-            refund = self.get(f"/v1/refunds/{refund_id}")
-            if refund["status"] not in ("processing", "requires_action"):
-                return refund
-            waited.wait(0.05)
-        raise Surprise(f"refund {refund_id} is still {refund['status']}")
+        return self.when(
+            f"/v1/refunds/{refund_id}", lambda refund: refund["status"] not in ("processing", "requires_action")
+        )
+
+    def told(self, payment_id: str) -> list[dict[str, Any]]:
+        """Every event about the payment, in order."""
+        found = self.get("/v1/events", payment=payment_id, limit=100)["data"]
+        return sorted(found, key=lambda event: int(event["sequence"]))
 
     def steps(self, payment_id: str, subject: str = "payment") -> list[str]:
-        """Every status the payment, or its refunds, went through, in order."""
-        found = self.get("/v1/events", payment=payment_id, limit=100)["data"]
-        mine = sorted(found, key=lambda event: event["sequence"])
-        return [event["type"].partition(".")[2] for event in mine if event["type"].startswith(f"{subject}.")]
+        """Every status the payment, its refunds or its disputes went through, in order."""
+        types = [event["type"].partition(".") for event in self.told(payment_id)]
+        return [status for about, _, status in types if about == subject]
 
 
 class Customer:
