@@ -98,6 +98,15 @@ def test_francs_cross_the_road_unchanged(driver: PaystackDriver) -> None:
     assert refund.facts.amount == 500
 
 
+def test_a_fee_on_the_customer_is_received_and_not_asked(driver: PaystackDriver) -> None:
+    driver.sandbox.post("accounts", secret_key=driver.secret_key, fees_on_customer=True)
+    provider, request = driver.provider(), driver.request(amount=3000_00)
+    facts = driver.paid(provider, request)
+    assert facts.amount == facts.amount_captured == 3000_00
+    assert facts.fee is not None
+    assert facts.amount_received == 3000_00 + facts.fee
+
+
 @pytest.mark.parametrize(
     ("card", "expected"),
     [
