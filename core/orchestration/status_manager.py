@@ -6,7 +6,7 @@ audit record and, for what merchants see, an event with its deliveries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,17 +15,15 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.audit import log
 from core.domain import representations
 from core.domain.identifiers import new_id
 from core.domain.outcomes import CANCEL_AFTER_DECLINE, DisputeFacts, Facts, NextAction, Outcome
 from core.domain.statuses import CHARGE_KINDS, FINAL_PAYMENT, check_step
-from core.orchestration import dispute_plan, jobs, keepsakes, settlement
+from core.orchestration import dispute_plan, jobs, keepsakes, settlement, traces
 from core.orchestration.context import Cause, Core
 from core.persistence import pipeline
 from core.persistence.database import Scope, present
 from core.persistence.queries import disputes as dispute_rows
-from core.persistence.queries import events
 from core.persistence.queries import payments as rows
 from core.persistence.queries.findings import open_finding
 from core.persistence.tables import disputes, payments, refunds, transactions
@@ -68,7 +66,7 @@ class AppliedDispute:
 def create_payment(connection: Connection, scope: Scope, values: Mapping[str, Any], cause: Cause) -> Row:
     """Store a payment with its first status, and the event that tells of it."""
     row = _create(connection, scope, "payment", {**_NEW_PAYMENT, **values}, "processing", cause, values["id"])
-    _tell(connection, scope, "payment.processing", row["id"], {"payment": representations.event_payment(row)})
+    traces.tell(connection, scope, "payment.processing", row["id"], {"payment": representations.event_payment(row)})
     return row
 
 
@@ -80,7 +78,7 @@ def create_refund(connection: Connection, payment: Row, values: Mapping[str, Any
         _update(connection, payments, payment, {"refund_reserved": reserved})
     filled = {"id": new_id(), "payment_id": payment["id"], "currency": payment["currency"], **values}
     row = _create(connection, scope, "refund", filled, "processing", cause, payment["id"])
-    _emit(connection, scope, "refund.processing", payment["id"], {"refund": representations.refund(row)})
+    traces.emit(connection, scope, "refund.processing", payment["id"], {"refund": representations.refund(row)})
     return row
 
 
@@ -118,7 +116,7 @@ def apply(
     refund = rows.lock_refund(connection, transaction["refund_id"]) if transaction["refund_id"] else None
     plan = settlement.plan(payment, transaction, refund, outcome)
     if cause.kind != "webhook":  # the inbox keeps those
-        _store_body(core, connection, transaction, outcome)
+        traces.store_body(core, connection, transaction, outcome)
     if keep_payment:
         plan.payment_status, plan.payment = None, {}
     if plan.stale:
@@ -228,11 +226,13 @@ def apply_dispute(
         dispute = _create(connection, scope, "dispute", values, facts.status, cause, payment["id"])
     payment = _change_payment(core, connection, payment, None, plan.payment, cause)
     if plan.told:
-        _keep_raw(core, connection, transaction, facts.raw)
+        traces.keep_raw(core, connection, transaction, facts.raw)
         body = {"dispute": representations.dispute(dispute), "payment": representations.event_payment(payment)}
-        _emit(connection, scope, f"dispute.{dispute['status']}", payment["id"], body)
+        traces.emit(connection, scope, f"dispute.{dispute['status']}", payment["id"], body)
     if plan.changed and plan.status is None:
-        _audit(connection, scope, "dispute", dispute["id"], payment["id"], None, None, cause, changed=plan.changed)
+        traces.audit(
+            connection, scope, "dispute", dispute["id"], payment["id"], None, None, cause, changed=plan.changed
+        )
     if plan.finding is not None:
         kind, details = plan.finding
         open_finding(connection, scope, kind, str(dispute["id"]), details, payment_id=payment["id"])
@@ -261,7 +261,7 @@ def _create(
         "status": status,
     }
     pipeline.insert(connection, table, row)
-    _audit(connection, scope, subject, row["id"], payment_id, None, status, cause)
+    traces.audit(connection, scope, subject, row["id"], payment_id, None, status, cause)
     return row
 
 
@@ -280,7 +280,7 @@ def _change(
     changed = _update(connection, _TABLES[subject], row, changes, *told)
     if status is not None:
         payment_id = row["id"] if subject == "payment" else row["payment_id"]
-        _audit(connection, _scope(row), subject, row["id"], payment_id, row["status"], status, cause)
+        traces.audit(connection, _scope(row), subject, row["id"], payment_id, row["status"], status, cause)
     return changed
 
 
@@ -293,7 +293,7 @@ def _change_payment(
     changed = _change(connection, "payment", payment, status, changes, cause)
     if status is not None:
         body = {"payment": representations.event_payment(changed)}
-        _tell(connection, _scope(changed), f"payment.{status}", changed["id"], body)
+        traces.tell(connection, _scope(changed), f"payment.{status}", changed["id"], body)
     return changed
 
 
@@ -323,14 +323,14 @@ def _change_refund(
     changed = _change(connection, "refund", refund, plan.refund_status, values, cause)
     if plan.refund_status is not None:
         body = {"refund": representations.refund(changed), "payment": representations.event_payment(payment)}
-        _emit(connection, _scope(refund), f"refund.{plan.refund_status}", payment["id"], body)
+        traces.emit(connection, _scope(refund), f"refund.{plan.refund_status}", payment["id"], body)
 
 
 def _report(connection: Connection, payment: Row, transaction: Row, plan: settlement.Plan) -> None:
     scope = _scope(payment)
     if plan.surplus_received:
         body = {"payment": representations.event_payment(payment)}
-        _emit(connection, scope, "payment.surplus_received", payment["id"], body)
+        traces.emit(connection, scope, "payment.surplus_received", payment["id"], body)
     if plan.finding is not None:
         kind, details = plan.finding
         open_finding(
@@ -344,78 +344,11 @@ def _report(connection: Connection, payment: Row, transaction: Row, plan: settle
         )
 
 
-def _store_body(core: Core, connection: Connection, transaction: Row, outcome: Outcome) -> None:
-    """Keep what the provider said, sealed, beside what we made of it."""
-    facts = getattr(outcome, "facts", None)
-    _keep_raw(core, connection, transaction, facts.raw if facts is not None else getattr(outcome, "raw", None))
-
-
-def _keep_raw(core: Core, connection: Connection, transaction: Row, raw: Mapping[str, Any] | None) -> None:
-    if raw is None:
-        return
-    scope, body_id = _scope(transaction), new_id()
-    sealed = core.vault.merchant_key(connection, scope).seal_json(Place("bodies", "sealed", body_id), raw)
-    rows.insert_body(connection, scope, "transaction", transaction["id"], body_id, sealed)
-
-
-def _emit(connection: Connection, scope: Scope, kind: str, payment_id: UUID, body: Mapping[str, Any]) -> None:
-    """An event with the payment's next sequence number, and a delivery job for every endpoint that wants it."""
-    pipeline.update(connection, payments, payment_id, {}, "event_sequence = event_sequence + 1")
-    _tell(connection, scope, kind, payment_id, body)
-
-
-def _tell(connection: Connection, scope: Scope, kind: str, payment_id: UUID, body: Mapping[str, Any]) -> None:
-    event_id = events.insert_event(connection, scope, kind, payment_id, body)
-    arguments = {"event_created_at": present(connection).isoformat()}
-    for endpoint_id in events.endpoints_for(connection, scope, kind):
-        jobs.enqueue(
-            connection,
-            scope,
-            "deliver_event",
-            payment_id=payment_id,
-            target_id=event_id,
-            endpoint_id=endpoint_id,
-            arguments=arguments,
-        )
-
-
 def _update(connection: Connection, table: sa.Table, row: Row, values: Mapping[str, Any], *also: str) -> Row:
     """Write to a locked row; what it is then is known without reading it back."""
     changes = {**values, "updated_at": present(connection)}
     pipeline.update(connection, table, row["id"], changes, *also)
     return {**row, **changes}
-
-
-def _audit(
-    connection: Connection,
-    scope: Scope,
-    subject: str,
-    subject_id: UUID,
-    payment_id: UUID,
-    source: str | None,
-    target: str | None,
-    cause: Cause,
-    changed: Sequence[str] = (),
-) -> None:
-    """Without a target, columns were `changed` and the status was not."""
-    step = "status_changed" if source is not None else "created" if target is not None else "changed"
-    details: dict[str, Any] = {"reference": cause.reference} if cause.reference else {}
-    if changed:
-        details["changed"] = list(changed)
-    log.record(
-        connection,
-        scope=scope,
-        actor=cause.actor,
-        action=f"{subject}.{step}",
-        subject_kind=subject,
-        subject_id=subject_id,
-        payment_id=payment_id,
-        from_status=source,
-        to_status=target,
-        cause=cause.kind,
-        request_id=cause.request_id,
-        details=details,
-    )
 
 
 def _scope(row: Row) -> Scope:
