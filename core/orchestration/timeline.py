@@ -15,7 +15,19 @@ Row = Mapping[Any, Any]
 Entry = tuple[datetime, int, dict[str, Any]]
 
 #: What stands before what when the clock gives two rows the same instant (one transaction, one time).
-_ORDER = ("request", "audit", "route", "job", "transaction", "refund", "dispute", "webhook", "finding", "event", "delivery")
+_ORDER = (
+    "request",
+    "audit",
+    "route",
+    "job",
+    "transaction",
+    "refund",
+    "dispute",
+    "webhook",
+    "finding",
+    "event",
+    "delivery",
+)
 
 _REQUESTS = {
     "create_payment": "Asked for the payment",
