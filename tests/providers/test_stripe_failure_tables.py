@@ -212,3 +212,32 @@ def test_a_method_that_is_used_up_is_named_though_stripe_names_nothing() -> None
     assert (plain.reason, plain.param) == (INVALID, "payment_method.token")
     assert (saved.reason, saved.param) == (INVALID, "payment_method.id")
     assert set(failures.BY_MESSAGE) == {"may not be used again"}
+
+
+BLAMED = {
+    "payment_intent_mandate_invalid": "payment_method.token",
+    "payment_intent_incompatible_payment_method": "payment_method.token",
+    "payment_method_unactivated": "payment_method.token",
+    "payment_method_unexpected_state": "payment_method.token",
+    "payment_method_unsupported_type": "payment_method.token",
+    "payment_method_currency_mismatch": "currency",
+    "amount_too_small": "amount",
+    "amount_too_large": "amount",
+    "url_invalid": "return_url",
+}
+
+
+@pytest.mark.parametrize(("code", "field"), BLAMED.items())
+def test_a_code_blames_a_field_where_stripe_names_no_parameter(code: str, field: str) -> None:
+    outcome = failed(stripe.InvalidRequestError, 400, code=code).outcome()
+    assert isinstance(outcome, NotExecuted)
+    assert outcome.param == field
+    named = failed(stripe.InvalidRequestError, 400, code=code, param="description").outcome()
+    assert isinstance(named, NotExecuted)
+    assert named.param == "description"
+
+
+def test_no_blame_is_without_a_test() -> None:
+    assert dict(failures.BLAMED) == BLAMED | dict.fromkeys(list(BLAMED)[1:5], "payment_method") | {
+        "payment_intent_mandate_invalid": "mandate_data"
+    }

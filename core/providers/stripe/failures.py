@@ -41,6 +41,19 @@ BY_CODE: Mapping[str, Verdict] = {
     "testmode_charges_only": "misconfigured",
 }
 
+#: Refusals that name no parameter: the code -> the parameter to blame.
+BLAMED: Mapping[str, str] = {
+    "payment_intent_mandate_invalid": "mandate_data",
+    "payment_intent_incompatible_payment_method": "payment_method",
+    "payment_method_unactivated": "payment_method",
+    "payment_method_unexpected_state": "payment_method",
+    "payment_method_unsupported_type": "payment_method",
+    "payment_method_currency_mismatch": "currency",
+    "amount_too_small": "amount",
+    "amount_too_large": "amount",
+    "url_invalid": "return_url",
+}
+
 #: Refusals that name neither code nor parameter: words of the message -> the parameter to blame.
 BY_MESSAGE: Mapping[str, str] = {
     "may not be used again": "payment_method",
@@ -97,9 +110,10 @@ class Failure:
     @property
     def param(self) -> str | None:
         """Stripe's parameter to blame, if it can be told."""
+        named = _text(self.error.get("param")) or BLAMED.get(self.code or "")
         message = self.error.get("message")
         said = message if isinstance(message, str) else ""
-        return _text(self.error.get("param")) or next((name for part, name in BY_MESSAGE.items() if part in said), None)
+        return named or next((name for part, name in BY_MESSAGE.items() if part in said), None)
 
     @property
     def missing(self) -> bool:
