@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 
 from core.domain.outcomes import DisputeFacts, Facts, NotExecuted, NotExecutedReason, NotFound, Unknown
-from core.providers.base import AcceptRequest, DisputeNews, EvidenceRequest
+from core.providers.base import AcceptRequest, CallLimits, DisputeNews, EvidenceRequest
+from core.providers.paystack.client import PaystackClient
 from tests.providers.driver import Inbox, inbox
 from tests.providers.paystack_contract import PaystackDriver
 from tests.providers.paystack_driver import (
     ScriptedPaystack,
+    account,
     dispute_answer,
     refused,
     scripted,
 )
+from tests.providers.wire import peer
 from tests.support.sandboxes import Sandbox
 from tests.support.waiting import wait_until
 
@@ -241,6 +244,13 @@ def test_a_file_is_not_sent_where_it_could_be_read(paystack: ScriptedPaystack) -
         paystack.answers[UPLOAD_URL] = [(200, {"status": True, "message": "ok", "data": data}, {})]
         assert isinstance(paystack.provider().accept_dispute(accepting()), NotExecuted)
     assert {one.path for one in paystack.received} == {UPLOAD_URL[1]}
+
+
+def test_a_file_never_goes_unencrypted_where_paystack_is_spoken_to_encrypted() -> None:
+    with peer(lambda connection, over: None) as somebody:
+        client = PaystackClient(account("https://127.0.0.1:9"), CallLimits(connect=1.0, deadline=2.0))
+        assert isinstance(client.upload(f"{somebody.url}/x", b"x"), Unknown)
+        assert not somebody.accepted
 
 
 @pytest.mark.parametrize(

@@ -201,8 +201,9 @@ def test_what_did_not_change_in_the_window_is_not_told(paystack: ScriptedPaystac
         dispute_object(id=None),
     ]
     listed(paystack, refunds=refunds, disputes=disputes)
-    told = [getattr(one, "provider_id", None) for one in changes(paystack)]
-    assert told == ["2", "3", "4", "6"]
+    found = changes(paystack)
+    assert [getattr(one, "provider_id", None) for one in found] == ["2", "3", "4", "6"]
+    assert {one.start_provider_id for one in found if isinstance(one, News)} == {str(NUMBER)}
 
 
 def test_an_integration_without_holds_has_none(paystack: ScriptedPaystack) -> None:

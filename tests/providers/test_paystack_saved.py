@@ -27,6 +27,7 @@ from tests.providers.paystack_driver import (
     SENT_AT,
     ScriptedPaystack,
     authorization,
+    hold_answer,
     refused,
     scripted,
     verified,
@@ -218,11 +219,16 @@ def test_a_refusal_by_the_processor_is_looked_up_and_not_believed(paystack: Scri
     assert found.decline.code == "expired_card"
 
 
-def test_a_failed_try_on_the_page_of_a_paused_card_is_not_the_last(paystack: ScriptedPaystack) -> None:
+@pytest.mark.parametrize(("extra", "expected"), [({"paused": "true"}, ActionRequired), ({}, Declined)])
+def test_a_failed_try_on_the_page_of_a_paused_card_is_not_the_last(
+    paystack: ScriptedPaystack, extra: dict[str, str], expected: type
+) -> None:
     paystack.on(*VERIFY, 200, verified("failed", gateway_response="Declined"))
-    request = plain_request(method="saved", saved=SAVED)
-    asked = LookUpRequest("start", request, REFERENCE, None, {"paused": "true"}, SENT_AT, SENT_AT)
-    assert isinstance(paystack.provider().look_up(asked), ActionRequired)
+    paystack.on("GET", f"/preauthorization/verify/{REFERENCE}", 200, hold_answer("failed"))
+    for changes in ({}, {"kind": "authorize", "currency": "ZAR"}):
+        request = plain_request(method="saved", saved=SAVED, **changes)
+        asked = LookUpRequest("start", request, REFERENCE, None, extra, SENT_AT, SENT_AT)
+        assert type(paystack.provider().look_up(asked)) is expected
 
 
 @pytest.mark.parametrize(

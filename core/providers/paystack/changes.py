@@ -31,7 +31,7 @@ def list_changes(client: PaystackClient, since: datetime, until: datetime) -> It
         yield from _transaction(row)
     for row in rows(client, "/refund", query=window(since - REFUNDS_CHANGE_FOR, until)):
         if _changed(row, since, "refunded_at", "updatedAt"):
-            yield news_of(row, word(row.get("transaction_reference")))
+            yield news_of(row, word(row.get("transaction_reference")) or read_id(row.get("transaction")))
     for row in rows(client, "/dispute", query=window(since - DISPUTES_CHANGE_FOR, until)):
         yield from _dispute(row, since)
     try:

@@ -77,20 +77,18 @@ def release(client: PaystackClient, request: VoidRequest) -> Outcome:
 
 def reserve(answer: Answer, request: StartRequest, reference: str) -> Outcome:
     """What an answer to POST /preauthorization/reserve_authorization says of the hold."""
-    found = read_hold_of(answer, request, reference)
+    found = _hold_of(answer, request, reference, on_page=False)
     return Unknown(found.evidence) if isinstance(found, NotFound) else found
 
 
-def look_up_hold(client: PaystackClient, request: StartRequest, reference: str) -> LookUp:
+def look_up_hold(client: PaystackClient, request: StartRequest, reference: str, on_page: bool) -> LookUp:
     """What became of the hold that `request` asked for."""
     answer = asked(client.get("/preauthorization/verify", reference))
-    if not isinstance(answer, Answer):
-        return answer
-    return read_hold_of(answer, request, reference)
+    return _hold_of(answer, request, reference, on_page) if isinstance(answer, Answer) else answer
 
 
-def read_hold_of(answer: Answer, request: StartRequest, reference: str) -> LookUp:
-    statuses = CARD_HOLD_STATUSES if request.method == "saved" else HOLD_STATUSES
+def _hold_of(answer: Answer, request: StartRequest, reference: str, on_page: bool) -> LookUp:
+    statuses = HOLD_STATUSES if on_page else CARD_HOLD_STATUSES
     return with_method(read_hold(answer, reference, request.transaction_id, statuses), answer.data, request)
 
 

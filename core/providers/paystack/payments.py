@@ -68,13 +68,13 @@ def start(client: PaystackClient, request: StartRequest) -> Outcome:
 def look_up_start(client: PaystackClient, request: LookUpRequest, sent: StartRequest) -> LookUp:
     """Verify by reference, and read the answer as one about a page, a saved card, or a hold."""
     reference = reference_for(sent.provider_key)
+    # A saved card whose bank asked for the customer is on a page by now, where a failed try is not the last.
+    on_page = sent.method != "saved" or PAUSED in request.extra
     if sent.kind == "authorize":
-        return holds.look_up_hold(client, sent, reference)
+        return holds.look_up_hold(client, sent, reference, on_page)
     answer = asked(client.get("/transaction/verify", reference))
     if not isinstance(answer, Answer):
         return answer
-    # A saved card whose bank asked for the customer is on a page by now, where a failed try is not the last.
-    on_page = sent.method != "saved" or PAUSED in request.extra
     statuses = TRANSACTION_STATUSES if on_page else CHARGE_STATUSES
     return with_method(read_transaction(answer, reference, sent.transaction_id, statuses), answer.data, sent)
 
