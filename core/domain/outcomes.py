@@ -85,7 +85,8 @@ class Facts:
     fee: int | None = None
     created_at: datetime | None = None
     extra: Mapping[str, str] = field(default_factory=dict)  # ids worth keeping, never secrets
-    raw: Mapping[str, Any] | None = None  # the provider's body, stored sealed
+    #: The provider's body, stored sealed: it holds people's data and tokens.
+    raw: Mapping[str, Any] | None = field(default=None, repr=False)
     #: The instrument that was paid with, where it can be charged again; people's data.
     method: KeptMethod | None = field(default=None, repr=False)
 
@@ -163,7 +164,7 @@ class NotExecuted:
     retry_after: float | None = None
     provider_code: str | None = None
     param: str | None = None  # the field of the request that is to blame, in our API's words
-    raw: Mapping[str, Any] | None = None
+    raw: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ class Unknown:
     """
 
     evidence: Mapping[str, Any]
-    raw: Mapping[str, Any] | None = None
+    raw: Mapping[str, Any] | None = field(default=None, repr=False)
     refused_key: bool = False
 
 

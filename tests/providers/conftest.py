@@ -9,6 +9,8 @@ import pytest
 
 from core.providers.registry import PROVIDERS
 from tests.providers.bank_transfer import BankTransfer
+from tests.providers.driver import Driver
+from tests.providers.drivers import DRIVERS
 from tests.support.sandboxes import Sandbox
 
 
@@ -30,3 +32,8 @@ def with_bank() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def three(sandboxes: dict[str, Sandbox], bank: Sandbox) -> dict[str, Sandbox]:
     return {**sandboxes, bank.provider: bank}
+
+
+@pytest.fixture(params=sorted(DRIVERS))
+def driver(request: pytest.FixtureRequest, three: dict[str, Sandbox], with_bank: None) -> Driver:
+    return DRIVERS[request.param](three[request.param])

@@ -20,11 +20,13 @@ from core.providers import registry
 from core.providers.base import (
     Account,
     CallLimits,
+    CaptureRequest,
     LookUpRequest,
     PaymentProvider,
     RefundRequest,
     Request,
     StartRequest,
+    VoidRequest,
     operation_of,
 )
 from tests.support.sandboxes import Sandbox
@@ -103,6 +105,30 @@ class Driver(ABC):
     @abstractmethod
     def sign(self, body: bytes, now: datetime, secret: str | None = None) -> dict[str, str]:
         """The headers of a webhook as the provider would sign it."""
+
+    # Only for what the provider declares; a driver that cannot show it fails the contract.
+
+    def hold_request(self, amount: int = 500_00) -> StartRequest:
+        """An authorization that goes through; `paid` carries it to its hold."""
+        raise NotImplementedError(f"{self.name} declares manual capture")
+
+    def disputed(self, provider: PaymentProvider) -> tuple[StartRequest, Facts, str]:
+        """A payment whose customer went to the bank, and the provider's id of that dispute."""
+        raise NotImplementedError(f"{self.name} declares disputes")
+
+    #: Written as the provider's dispute ids are, and nobody's.
+    no_dispute: ClassVar[str] = ""
+
+    def failing_refund(self, provider: PaymentProvider) -> RefundRequest | None:
+        """A refund that is taken, and fails later; None where no double can be made to."""
+        return None
+
+    def fail_now(self) -> None:  # noqa: B027  (most need no help)
+        """Let the time pass after which such a refund fails."""
+
+    def now(self) -> datetime:
+        """The provider's time; other tests may have moved it."""
+        return datetime.fromtimestamp(self.sandbox.get("clock")["now"], UTC)
 
     def provider(self, deadline: float = 10.0, **changes: Any) -> PaymentProvider:
         account = self.account()
@@ -184,6 +210,25 @@ def look_up_of(request: Request, facts: Facts | None = None) -> LookUpRequest:
         first_sent_at=now,
         last_sent_at=now,
     )
+
+
+def capture_of(start: StartRequest, facts: Facts, amount: int) -> CaptureRequest:
+    return CaptureRequest(**_about(start, facts, "capture"), amount=amount)
+
+
+def void_of(start: StartRequest, facts: Facts) -> VoidRequest:
+    return VoidRequest(**_about(start, facts, "void"), amount=start.amount)
+
+
+def _about(start: StartRequest, facts: Facts, operation: str) -> dict[str, Any]:
+    return {
+        "payment_id": start.payment_id,
+        "transaction_id": fresh("transaction"),
+        "provider_key": f"{start.payment_id}:{operation}:1",
+        "provider_id": facts.provider_id or "",
+        "currency": start.currency,
+        "start_extra": facts.extra,
+    }
 
 
 def submit(url: str, **fields: str) -> requests.Response:

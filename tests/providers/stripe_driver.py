@@ -7,9 +7,18 @@ import hmac
 from datetime import datetime
 from typing import Any, ClassVar
 
-from core.domain.outcomes import ActionRequired, Succeeded
-from core.providers.base import Account, CaptureRequest, Person, StartRequest, VoidRequest
-from tests.providers.driver import Driver, fresh, start_request, submit
+from core.domain.outcomes import ActionRequired, Facts, Succeeded
+from core.providers.base import (
+    Account,
+    CaptureRequest,
+    PaymentProvider,
+    Person,
+    RefundRequest,
+    StartRequest,
+    VoidRequest,
+)
+from tests.providers.driver import Driver, capture_of, start_request, submit, void_of
+from tests.support.waiting import wait_until
 
 GOOD = "pm_card_visa"
 DECLINED = "pm_card_chargeDeclinedInsufficientFunds"
@@ -57,6 +66,21 @@ class StripeDriver(Driver):
         else:
             submit(action.next_action.url, action=button)
 
+    no_dispute = "du_0000000000000000000000000"
+
+    def hold_request(self, amount: int = 500_00) -> StartRequest:
+        return self.request("authorize", amount)
+
+    def disputed(self, provider: PaymentProvider) -> tuple[StartRequest, Facts, str]:
+        request = self.request(token="pm_card_createDispute")
+        facts = self.paid(provider, request)
+        made = wait_until(lambda: self.ledger()["disputes"], "the dispute")
+        return request, facts, str(made[0]["id"])
+
+    def failing_refund(self, provider: PaymentProvider) -> RefundRequest:
+        request = self.request(token="pm_card_refundFail")
+        return self.refund_request(request, self.paid(provider, request), 100_00)
+
     def sign(self, body: bytes, now: datetime, secret: str | None = None) -> dict[str, str]:
         stamp = int(now.timestamp())
         key = (self.made["webhook_secret"] if secret is None else secret).encode()
@@ -64,23 +88,7 @@ class StripeDriver(Driver):
         return {"stripe-signature": f"t={stamp},v1={signature}"}
 
     def capture_request(self, start: StartRequest, outcome: Succeeded, amount: int) -> CaptureRequest:
-        return CaptureRequest(
-            payment_id=start.payment_id,
-            transaction_id=fresh("transaction"),
-            provider_key=f"{start.payment_id}:capture:1",
-            provider_id=outcome.facts.provider_id or "",
-            amount=amount,
-            currency=start.currency,
-            start_extra=outcome.facts.extra,
-        )
+        return capture_of(start, outcome.facts, amount)
 
     def void_request(self, start: StartRequest, outcome: Succeeded | ActionRequired) -> VoidRequest:
-        return VoidRequest(
-            payment_id=start.payment_id,
-            transaction_id=fresh("transaction"),
-            provider_key=f"{start.payment_id}:void:1",
-            provider_id=outcome.facts.provider_id or "",
-            amount=start.amount,
-            currency=start.currency,
-            start_extra=outcome.facts.extra,
-        )
+        return void_of(start, outcome.facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,30 +23,18 @@ from core.domain.outcomes import (
 )
 from core.providers.base import AccountIdentity, CaptureRequest, IdentityUnknown, VoidRequest
 from core.providers.registry import PROVIDERS
-from tests.providers.bank_transfer.driver import BankDriver
 from tests.providers.driver import Driver, Inbox, inbox, look_up_of
-from tests.providers.paystack_contract import PaystackDriver
-from tests.providers.stripe_driver import StripeDriver
+from tests.providers.drivers import DRIVERS
 from tests.providers.wire import peer
 from tests.support.sandboxes import Sandbox
 from tests.support.waiting import wait_until
 
-DRIVERS: dict[str, Callable[..., Driver]] = {
-    "stripe": StripeDriver,
-    "paystack": PaystackDriver,
-    "bank_transfer": BankDriver,
-}
 pytestmark = pytest.mark.usefixtures("with_bank")
 #: Long enough for a loopback answer, short enough to wait for.
 SHORT = 0.6
 EVENT = b'{"id":"evt_1","event":"other","type":"other","data":{}}'
 #: The answer goes wrong after the provider acted.
 LOST = ["timeout_after", "reset_after", "html", "nonsense", "cut_body"]
-
-
-@pytest.fixture(params=sorted(DRIVERS))
-def driver(request: pytest.FixtureRequest, three: dict[str, Sandbox]) -> Driver:
-    return DRIVERS[request.param](three[request.param])
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from core.domain.outcomes import (
 from core.providers.base import CaptureRequest, ChargeRef, RefundRequest, StartRequest, VoidRequest
 from core.providers.stripe import outcomes
 from core.providers.stripe.client import StripeCalls
-from core.providers.stripe.currencies import Inexact, to_stripe
+from core.providers.stripe.currencies import CURRENCIES, Inexact, to_stripe
 from core.providers.stripe.declines import decline_of
 from core.providers.stripe.facts import capture_facts, id_of, start_facts
 from core.providers.stripe.failures import Failed, Failure
@@ -44,7 +44,9 @@ def start(calls: StripeCalls, request: StartRequest) -> Outcome:
 
 
 def _refused(request: StartRequest) -> NotExecuted | None:
-    """What Stripe would not refuse, or not clearly."""
+    """What Stripe would not refuse, or not clearly; and what is not declared, which never leaves."""
+    if request.currency not in CURRENCIES:
+        return NotExecuted(NotExecutedReason.INVALID_REQUEST, "Stripe does not take this currency", param="currency")
     if request.method == "redirect" and not request.return_url:
         return NotExecuted(NotExecutedReason.INVALID_REQUEST, "A redirect needs a return_url", param="return_url")
     if (request.method == "saved") != (request.saved is not None):

@@ -7,9 +7,9 @@ import hmac
 from datetime import datetime
 from typing import Any, ClassVar
 
-from core.domain.outcomes import ActionRequired, Facts
+from core.domain.outcomes import ActionRequired
 from core.providers.base import Account, PaymentProvider, RefundRequest, StartRequest
-from tests.providers.bank_transfer.sandbox import CLOSED_ACCOUNT
+from tests.providers.bank_transfer.sandbox import CLOSED_ACCOUNT, DAY
 from tests.providers.driver import Driver, start_request, submit
 
 
@@ -43,8 +43,12 @@ class BankDriver(Driver):
         assert action.next_action.url
         submit(action.next_action.url, action=button)
 
-    def failing_refund(self, provider: PaymentProvider, start: StartRequest, facts: Facts) -> RefundRequest:
-        return self.refund_request(start, facts, CLOSED_ACCOUNT)
+    def failing_refund(self, provider: PaymentProvider) -> RefundRequest:
+        request = self.request()
+        return self.refund_request(request, self.paid(provider, request), CLOSED_ACCOUNT)
+
+    def fail_now(self) -> None:
+        self.sandbox.post("clock", advance_seconds=2 * DAY)
 
     def sign(self, body: bytes, now: datetime, secret: str | None = None) -> dict[str, str]:
         key = (self.secret_key if secret is None else secret).encode()
