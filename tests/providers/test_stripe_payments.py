@@ -72,6 +72,19 @@ def test_an_amount_stripe_cannot_say_is_not_sent(driver: StripeDriver) -> None:
     assert (outcome.reason, outcome.param) == (NotExecutedReason.INVALID_REQUEST, "amount")
 
 
+def test_a_currency_stripe_does_not_take_is_not_sent(driver: StripeDriver) -> None:
+    outcome = driver.provider(api_base="http://127.0.0.1:9").start(driver.request(currency="XTS"))
+    assert isinstance(outcome, NotExecuted)
+    assert (outcome.reason, outcome.param) == (NotExecutedReason.INVALID_REQUEST, "currency")
+
+
+def test_a_saved_method_has_to_be_named(driver: StripeDriver) -> None:
+    outcome = driver.provider().start(replace(driver.request(), method="saved"))
+    assert isinstance(outcome, NotExecuted)
+    assert outcome.param == "payment_method"
+    assert driver.ledger()["charges"] == []
+
+
 def test_the_same_request_answers_the_same_charge(driver: StripeDriver) -> None:
     provider, request = driver.provider(), driver.request()
     first, second = provider.start(request), provider.start(request)
