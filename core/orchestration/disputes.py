@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-import structlog
 from sqlalchemy.engine import Connection
 
 from core.domain.outcomes import DisputeAnswer, DisputeFacts, NotExecuted, NotExecutedReason, Unknown
-from core.orchestration import in_flight, jobs, pacing, provider_manager, status_manager
+from core.orchestration import asking, jobs, provider_manager, status_manager
 from core.orchestration.context import Cause, Core
-from core.orchestration.jobs import Job, LeaseLost
+from core.orchestration.jobs import Job
 from core.orchestration.provider_manager import OpenedAccount
 from core.persistence.database import Scope
 from core.persistence.queries import disputes as dispute_rows
 from core.persistence.queries import payments as rows
 from core.persistence.queries.findings import open_finding
 from core.providers.base import DisputeNews, PaymentProvider
-
-log = structlog.get_logger(__name__)
 
 Row = Mapping[Any, Any]
 
@@ -109,30 +106,8 @@ def call(
     act: Callable[[PaymentProvider], DisputeAnswer],
 ) -> DisputeAnswer | KeptBack:
     """One provider call about a dispute, if its account has a place for it. Raises LeaseLost after a long sleep."""
-    announced = time.monotonic()
-    with in_flight.call(core, account) as full:
-        pause = full or provider_manager.pause(core, job.scope, account, operation)
-        if full or pause > pacing.MAX_PAUSE:
-            return KeptBack(pause)
-        if pause > 0:
-            time.sleep(pause)
-        # A worker that slept through its lease must not send: another one may be at it.
-        if time.monotonic() - announced > core.settings.lease:
-            raise LeaseLost(str(job.id))
-        started = time.monotonic()
-        try:
-            answer = act(account.provider)
-        except Exception as error:  # whatever happened, it may have arrived
-            log.exception("provider_client_failed")
-            answer = Unknown({"exception": type(error).__name__})
-        log.info(
-            "provider_call",
-            provider=account.name,
-            operation=operation,
-            outcome=type(answer).__name__,
-            duration_ms=round((time.monotonic() - started) * 1000),
-        )
-    return answer
+    answer = asking.ask(core, job, account, operation, asking.guarded(partial(act, account.provider)))
+    return KeptBack(answer) if isinstance(answer, float) else answer
 
 
 def believable(answer: DisputeAnswer | KeptBack, provider_id: str, known: Row | None) -> DisputeAnswer | KeptBack:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-import structlog
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
 from core.domain.outcomes import Facts, NotExecuted, NotExecutedReason, Succeeded, Unknown
 from core.orchestration import customers, jobs, payment_methods, provider_manager
-from core.orchestration.asking import ask
+from core.orchestration.asking import ask, guarded
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.orchestration.provider_manager import OpenedAccount
 from core.persistence.queries import customers as rows
 from core.providers.base import CustomerRequest, ForgetRequest, SavedMethod
-
-log = structlog.get_logger()
 
 Row = Mapping[Any, Any]
 Told = Succeeded | NotExecuted | Unknown
@@ -91,7 +89,8 @@ def _forget_all(core: Core, job: Job, errand: _Forget) -> Told | float:
     for number, token in enumerate(errand.told):
         # A key of its own for each try: a provider repeats even a fault of its own under the same key.
         request = ForgetRequest(f"{public_id('job', job.id)}-{job.fence}-{number}", SavedMethod(token))
-        result = _tell(core, job, account, "forget_method", lambda: account.provider.forget_method(request))  # noqa: B023
+        call = guarded(partial(account.provider.forget_method, request))
+        result = ask(core, job, account, "forget_method", call)
         if not isinstance(result, Succeeded):
             return result
     return result
@@ -108,7 +107,8 @@ def push_customer(core: Core, job: Job) -> None:
     account, request = errand.account, errand.request
     result: Told | float = _SUSPENDED
     if account is not None:
-        result = _tell(core, job, account, "upsert_customer", lambda: account.provider.upsert_customer(request))
+        call = guarded(partial(account.provider.upsert_customer, request))
+        result = ask(core, job, account, "upsert_customer", call)
     with core.transaction(job.scope) as connection:
         customer = rows.find_customer(connection, job.scope, job.target)
         jobs.check_lease(connection, job)
@@ -140,17 +140,6 @@ def _account(core: Core, connection: Connection, job: Job, account_id: UUID) -> 
     if rows.account_status(connection, job.scope, account_id) == "suspended":
         return None
     return provider_manager.open_account(core, connection, job.scope, account_id)
-
-
-def _tell(core: Core, job: Job, account: OpenedAccount, operation: str, call: Callable[[], Told]) -> Told | float:
-    """No transaction is open here. Seconds, when its turn is too far away."""
-    try:
-        result = ask(core, job.scope, account, operation, call)
-    except Exception as error:  # a client that fails has told us nothing
-        log.exception("provider_client_failed")
-        result = Unknown({"exception": type(error).__name__})
-    log.info("provider_call", provider=account.provider.name, operation=operation, outcome=type(result).__name__)
-    return result
 
 
 def _later(core: Core, connection: Connection, job: Job, account: OpenedAccount | None, result: Told | float) -> bool:

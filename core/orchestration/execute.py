@@ -14,19 +14,18 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
-from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Outcome, Unknown
+from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Outcome
 from core.orchestration import (
     announce,
+    asking,
     dispute_answers,
     disputes,
     enrol,
     errands,
-    in_flight,
     inbox,
     jobs,
     outbox,
     pacing,
-    provider_manager,
     resolve,
     settle,
 )
@@ -212,35 +211,9 @@ def take(core: Core, job: Job, step: Step, announced: float | None = None) -> Lo
 
     `announced` is the monotonic clock's time, in seconds, at which the step was committed; now unless it is given.
     """
-    announced = time.monotonic() if announced is None else announced
-    with in_flight.call(core, step.account) as pause:
-        return _kept_back(step, pause) if pause else _call(core, job, step, announced)
-
-
-def _call(core: Core, job: Job, step: Step, announced: float) -> LookUp:
-    operation = _operation(step)
-    pause = provider_manager.pause(core, job.scope, step.account, operation)
-    if pause > pacing.MAX_PAUSE:
-        return _kept_back(step, pause)
-    if pause > 0:
-        time.sleep(pause)
-    # A worker that slept through its lease must not send: another one may be at it.
-    if time.monotonic() - announced > core.settings.lease:
-        raise LeaseLost(str(job.id))
-    started = time.monotonic()
-    try:
-        result = _perform(step)
-    except Exception as error:  # whatever happened after the announcement may have moved money
-        log.exception("provider_client_failed")
-        result = Unknown({"exception": type(error).__name__})
-    log.info(
-        "provider_call",
-        provider=step.account.provider.name,
-        operation=operation,
-        outcome=type(result).__name__,
-        duration_ms=round((time.monotonic() - started) * 1000),
-    )
-    return result
+    call = asking.guarded(partial(_perform, step))
+    answer: LookUp | float = asking.ask(core, job, step.account, _operation(step), call, announced)
+    return _kept_back(step, answer) if isinstance(answer, float) else answer
 
 
 def _operation(step: Step) -> str:

@@ -33,7 +33,7 @@ def look(core: Core, job: Job, charge: Charge) -> None:
     """Ask for the refunds of a charge, and take over those that are not ours."""
     account = charge.account
     call = partial(account.provider.list_refunds, charge.ref)
-    found: Sequence[News] | NotExecuted | Unknown | float = asking.ask(core, job.scope, account, "list_refunds", call)
+    found: Sequence[News] | NotExecuted | Unknown | float = asking.ask(core, job, account, "list_refunds", call)
     if isinstance(found, float | NotExecuted | Unknown) or not found:
         return  # nothing learned; the next look asks again
     with core.transaction(job.scope) as connection:

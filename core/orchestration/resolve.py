@@ -76,7 +76,7 @@ def expire_payment(core: Core, job: Job) -> None:
 def _ask(core: Core, job: Job, question: Question) -> LookUp:
     """No transaction is open here. What has no place, or pacing keeps back for long, is asked another time."""
     call = partial(question.account.provider.look_up, question.look_up)
-    answer: LookUp | float = asking.ask(core, job.scope, question.account, "look_up", call)
+    answer: LookUp | float = asking.ask(core, job, question.account, "look_up", call)
     return settle.paced_look_up(answer) if isinstance(answer, float) else answer
 
 
