@@ -17,142 +17,31 @@ from core.domain.identifiers import new_id
 from core.domain.outcomes import CANCEL_AFTER_DECLINE, Canceled, Facts
 from core.domain.statuses import FINAL_PAYMENT, OPEN_TRANSACTION
 from core.orchestration import (
-    enrol,
     jobs,
-    payment_methods,
     permits,
     provider_manager,
     requests,
-    router,
     status_manager,
 )  # fmt: skip
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
-from core.orchestration.steps import Ask, Enrol, Send, Step
-from core.persistence import pipeline
+from core.orchestration.steps import Ask, Send, Step
 from core.persistence.database import Scope, present
 from core.persistence.queries import payments as rows
-from core.persistence.tables import payments, transactions
+from core.persistence.tables import transactions
 from core.providers.base import Request
 
 Row = Mapping[Any, Any]
 
-#: A payment whose page was never delivered gets a new reference; more than this many is a fault, not bad luck.
-MAX_STARTS = 8
 #: Seconds until a job looks again whether the transaction before it was resolved.
 WAIT_FOR_OTHER = 2.0
 LONGEST_WAIT = 60.0
-NEVER_DELIVERED = "never_delivered"
 
 
 def cause_of(job: Job) -> Cause:
     """Why something is sent: somebody asked for it, or its time came."""
     kind: Literal["clock", "request"] = "clock" if job.arguments.get("actor") == "clock" else "request"
     return Cause(kind, "worker", job.arguments.get("request_id"), job.reference)
-
-
-def start(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
-    """The charge or authorization of a new payment."""
-    sent = rows.transactions_of(connection, payment["id"])
-    current = rows.latest_start(sent)
-    if current is not None and current["status"] in ("sent", "unknown"):
-        return _go_on(core, connection, job, current)
-    if payment["status"] in FINAL_PAYMENT or (current is not None and current["status"] != "not_executed"):
-        jobs.finish(connection, job)
-        return None
-    return _start_anew(core, connection, job, payment, sent)
-
-
-def start_new(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
-    """The same for a job that nobody has claimed before: nothing can have been sent yet."""
-    if payment["status"] in FINAL_PAYMENT:
-        jobs.finish(connection, job)
-        return None
-    return _start_anew(core, connection, job, payment, [])
-
-
-def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent: Sequence[Row]) -> Step | None:
-    starts = [row for row in sent if status_manager.is_start(row)]
-    found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish_of(connection, payment))
-    left = router.eligible(found, used_accounts(starts))
-    if not left or len(starts) >= MAX_STARTS:
-        status_manager.fail_unsent(core, connection, payment, _last_decline(starts), cause_of(job))
-        jobs.finish(connection, job)
-        return None
-    account = provider_manager.open_account(core, connection, job.scope, left[0].account_id)
-    known = enrol.customer_at(core, connection, job.scope, payment, account)
-    if isinstance(known, Enrol):
-        return known
-    chosen = {
-        "provider": left[0].provider,
-        "provider_account_id": left[0].account_id,
-        "route": {"chosen": left[0].as_dict()["account"], "candidates": [one.as_dict() for one in found]},
-    }
-    transaction_id, number = new_id(), len(starts) + 1
-    try:
-        request = requests.start_request(core, connection, job.scope, payment, transaction_id, number, known)
-    except requests.MethodGone:
-        status_manager.fail_unsent(core, connection, payment, _METHOD_GONE, cause_of(job))
-        jobs.finish(connection, job)
-        return None
-    pipeline.update(connection, payments, payment["id"], chosen)
-    return _announce(core, connection, job, payment, account, request.kind, number, transaction_id, request)
-
-
-def wish_of(connection: Connection, payment: Row) -> router.Wish:
-    """What was asked for. The customer may have been stored without an address."""
-    customer = rows.find_customer(connection, payment["customer_id"]) if payment["customer_id"] is not None else None
-    return router.Wish(
-        payment["amount"],
-        payment["currency"],
-        payment["method"],
-        payment["capture"],
-        payment["provider_pin"],
-        customer is not None and customer["email_index"] is not None,
-        payment["return_url"] is not None,
-        payment["save_method"],
-        payment["off_session"],
-        _account_of_method(connection, payment),
-    )
-
-
-def _account_of_method(connection: Connection, payment: Row) -> UUID | None:
-    """Of a saved method that is charged; one that was deleted meanwhile is noticed when it is opened."""
-    if payment["method"] != "saved":
-        return None
-    scope = Scope(payment["merchant_id"], payment["mode"])
-    row = payment_methods.load_for_payment(connection, scope, payment["payment_method_id"])
-    return None if row is None else row["provider_account_id"]
-
-
-def used_accounts(starts: Sequence[Row]) -> frozenset[UUID]:
-    """Accounts that proved unable; a page that was only never delivered says nothing against its account."""
-    return frozenset(
-        row["provider_account_id"]
-        for row in starts
-        if row["status"] == "not_executed" and (row["evidence"] or {}).get("detail") != NEVER_DELIVERED
-    )
-
-
-def _last_decline(starts: Sequence[Row]) -> Mapping[str, Any]:
-    told = [row["decline"] for row in starts if row["decline"]]
-    return told[-1] if told else {**_NO_ACCOUNT}
-
-
-_NO_ACCOUNT = {
-    "code": "no_provider_account",
-    "category": "hard",
-    "message": "No provider account can carry this payment any more.",
-    "provider_code": None,
-}
-
-
-_METHOD_GONE = {
-    "code": "payment_method_gone",
-    "category": "hard",
-    "message": "The saved payment method was deleted before it could be charged.",
-    "provider_code": None,
-}
 
 
 def capture(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
@@ -169,7 +58,7 @@ def capture(core: Core, connection: Connection, job: Job, payment: Row) -> Step 
     transaction_id, number = new_id(), _count(sent, "capture") + 1
     amount = int(job.arguments["amount"])
     request = requests.capture_request(payment, begun, transaction_id, number, amount)
-    return _announce(core, connection, job, payment, account, "capture", number, transaction_id, request)
+    return announce_new(core, connection, job, payment, account, "capture", number, transaction_id, request)
 
 
 def cancel(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
@@ -193,7 +82,7 @@ def cancel(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
         return _refused(connection, job, f"{begun['provider']} cannot end this payment")
     transaction_id, number = new_id(), _count(sent, "void") + 1
     request = requests.void_request(payment, begun, transaction_id, number)
-    return _announce(core, connection, job, payment, account, "void", number, transaction_id, request)
+    return announce_new(core, connection, job, payment, account, "void", number, transaction_id, request)
 
 
 def close(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
@@ -211,7 +100,7 @@ def close(core: Core, connection: Connection, job: Job, payment: Row) -> Step | 
     transaction_id, number = new_id(), _count(sent, "void") + 1
     payable = {**left[-1], "provider_id": left[-1]["extra"][CANCEL_AFTER_DECLINE]}
     request = requests.void_request(payment, payable, transaction_id, number)
-    return _announce(core, connection, job, payment, account, "void", number, transaction_id, request)
+    return announce_new(core, connection, job, payment, account, "void", number, transaction_id, request)
 
 
 def _cancel_unsent(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
@@ -241,7 +130,7 @@ def refund(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     account = provider_manager.open_account(core, connection, job.scope, charged["provider_account_id"])
     transaction_id, number = new_id(), _count(sent, "refund") + 1
     request = requests.refund_request(payment, charged, captured(sent), wanted, transaction_id, number)
-    return _announce(
+    return announce_new(
         core, connection, job, payment, account, "refund", number, transaction_id, request, refund_id=wanted["id"]
     )
 
@@ -297,7 +186,7 @@ def close_start(core: Core, connection: Connection, payment: Row, cause: Cause) 
         status_manager.apply(core, connection, payment, begun, Canceled(Facts(), "void"), cause)
 
 
-def _announce(
+def announce_new(
     core: Core,
     connection: Connection,
     job: Job,
@@ -347,10 +236,10 @@ def announce_again(core: Core, connection: Connection, job: Job, transaction: Ro
 
 def _resume(core: Core, connection: Connection, job: Job, own: Row) -> Step | None:
     """The job has begun its transaction before: it is carried on, or it has ended."""
-    return _go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
+    return go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
 
 
-def _go_on(core: Core, connection: Connection, job: Job, transaction: Row) -> Step:
+def go_on(core: Core, connection: Connection, job: Job, transaction: Row) -> Step:
     """A transaction of this job is open: send again what surely never left, else ask."""
     if transaction["status"] == "sent" and not transaction["ambiguous"]:
         return announce_again(core, connection, job, transaction)

@@ -28,6 +28,7 @@ from core.orchestration import (
     pacing,
     resolve,
     settle,
+    starting,
 )
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job, LeaseLost
@@ -62,7 +63,7 @@ _LOCK_TOGETHER = 1.0
 _AFTER_TROUBLE = 2.0
 
 MONEY: Mapping[str, Announcer] = {
-    "create_payment": announce.start,
+    "create_payment": starting.start,
     "capture_payment": announce.capture,
     "cancel_payment": announce.cancel,
     "refund_payment": announce.refund,
@@ -117,7 +118,7 @@ def _announce_together(core: Core, scope: Scope, together: Sequence[Job]) -> dic
             steps = {}
             for job_id, payment in found.items():
                 jobs.locked(connection, by_id[job_id])
-                steps[job_id] = announce.start_new(core, connection, by_id[job_id], payment)
+                steps[job_id] = starting.start_new(core, connection, by_id[job_id], payment)
     except Exception as error:  # noqa: BLE001 - each job is run by itself, where its own trouble is told
         log.warning("announced_alone", count=len(together), error_type=type(error).__name__)
         return {}
@@ -267,7 +268,7 @@ def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
         try:
             with core.transaction(job.scope) as connection:
                 if isinstance(step, Enrol):
-                    return enrol.settle(core, connection, job, step, result, announce.start)
+                    return enrol.settle(core, connection, job, step, result, starting.start)
                 return settle.settle(core, connection, job, step, result)
         except _TROUBLE:
             if pause is None:

@@ -26,7 +26,7 @@ from core.domain.outcomes import (
     failover_key,
 )
 from core.domain.statuses import may_step
-from core.orchestration import announce, jobs, provider_manager, router, status_manager
+from core.orchestration import announce, jobs, provider_manager, router, starting, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.pacing import PACED
@@ -173,8 +173,8 @@ def _others(connection: Connection, job: Job, payment: Row, transaction: Row, el
     starts = [row for row in rows.transactions_of(connection, payment["id"]) if status_manager.is_start(row)]
     if elsewhere is Elsewhere.ONCE and len(starts) > 1:
         return False
-    used = announce.used_accounts(starts) | {transaction["provider_account_id"]}
-    wish = announce.wish_of(connection, payment)
+    used = starting.used_accounts(starts) | {transaction["provider_account_id"]}
+    wish = starting.wish_of(connection, payment)
     found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish)
     return bool(router.eligible(found, used))
 
@@ -300,7 +300,7 @@ def _never_delivered(payment: Row, transaction: Row, result: LookUp) -> bool:
 
 
 def _deliver_anew(core: Core, connection: Connection, job: Job, payment: Row, transaction: Row) -> Step | None:
-    lost = NotExecuted(NotExecutedReason.NOT_FOUND, announce.NEVER_DELIVERED)
+    lost = NotExecuted(NotExecutedReason.NOT_FOUND, starting.NEVER_DELIVERED)
     cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
     status_manager.apply(core, connection, payment, transaction, lost, cause, keep_payment=True)
     jobs.requeue(connection, job, 0.0)

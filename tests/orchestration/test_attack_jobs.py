@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from core.domain.identifiers import parse_id
 from core.domain.outcomes import LookUp
-from core.orchestration import accounts, announce, execute, jobs, settle
+from core.orchestration import accounts, execute, jobs, settle, starting
 from core.orchestration.accounts import NewAccount
 from core.persistence.database import driver_url
 from core.persistence.queries import payments as rows
@@ -155,7 +155,7 @@ def test_a_401_of_replaced_credentials_does_not_suspend_the_new_ones(world: Worl
     world.create()
     (job,) = claim(world, lease=60.0)
     with world.worker.transaction(job.scope) as connection:
-        step = announce.start(world.worker, connection, job, rows.lock_payment(connection, job.payment))
+        step = starting.start(world.worker, connection, job, rows.lock_payment(connection, job.payment))
     assert step is not None
     with world.fault("stripe", operation="payment_intents.create", effect="status_before", status=401):
         result = execute.take(world.worker, job, step)
