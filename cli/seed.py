@@ -53,13 +53,17 @@ def seed_development(core: Core, secrets: Secrets, api_url: str, sandbox_urls: M
 
 
 def _test_key(core: Core, secrets: Secrets) -> tuple[str, Scope]:
-    """The kept one if this database still knows it, else a new one for a new merchant."""
+    """The kept one if this database still knows it, else a new one for a new merchant.
+
+    One kept by an earlier version lacks the scopes of this one: its merchant gets another key beside it.
+    """
     from core.orchestration import accounts, api_keys
 
     kept = secrets.get("test_key")
     holder = api_keys.authenticate(core, kept) if kept else None
-    if holder is None or holder.scope is None:
-        merchant_id = accounts.create_merchant(core, MERCHANT)
+    known = holder.scope if holder is not None else None
+    if holder is None or known is None or holder.scopes < api_keys.MERCHANT_SCOPES:
+        merchant_id = accounts.create_merchant(core, MERCHANT) if known is None else known.merchant_id
         kept = api_keys.create(core, kind="test", merchant_id=merchant_id, name="tollgate up").text
         secrets.put("test_key", kept)
         holder = api_keys.authenticate(core, kept)

@@ -71,6 +71,9 @@ def build(provider: Provider, settings: Settings, directory: Path, listener: Lis
         listener=listener,
         public_url="",
     )
+    with ledger.transaction():
+        for kind, fields in provider.later_fields.items():
+            ledger.complete(kind, fields)
     world.timers.load(world)
     world.webhooks.load(world)
     return world

@@ -88,6 +88,12 @@ class Ledger:
             "UPDATE records SET body = ? WHERE kind = ? AND id = ? AND account = ?", (dumps(body), kind, id, account)
         )
 
+    def complete(self, kind: str, fields: Json) -> None:
+        """Gives the objects of a kind that an earlier version stored the fields it did not know yet."""
+        lacking = " OR ".join(f"json_type(body, '$.{name}') IS NULL" for name in fields)
+        for row in self.select(kind, f"AND ({lacking})"):
+            self.save(row.account, kind, row.id, {**fields, **row.body})
+
     def move(self, account: str, kind: str, id: str, parent: str | None) -> None:
         """Files an object under another parent, as when it gets an owner."""
         self.run("UPDATE records SET parent = ? WHERE kind = ? AND id = ? AND account = ?", (parent, kind, id, account))

@@ -18,6 +18,7 @@ class Provider(Protocol):
     pages: Router[Page]
     actions: Mapping[str, Action]
     webhook_timeout: float  # seconds a merchant has to answer
+    later_fields: Mapping[str, Json]  # by kind: what stored objects of earlier versions lack
 
     def account(self, wanted: Json) -> Account:
         """A new or replaced account out of a posted body; raises ValueError."""

@@ -97,6 +97,11 @@ class Paystack:
         "settlement_arrives": settlements.arrive,
     }
     webhook_timeout = 30.0
+    # Before saved cards and settlements there was one channel, and no end of a refund was kept.
+    later_fields: Mapping[str, Json] = {
+        "transaction": {"channel": "card", "saved": False, "settlement": None},
+        "refund": {"ended": None, "retried": None, "deducted": 0, "settled": None},
+    }
 
     def __init__(self) -> None:
         self._router = Router(ROUTES)

@@ -24,7 +24,7 @@ def _movements(desk: Desk) -> list[tuple[float, str, int, str, str, int]]:
         what = one["currency"], "Refund", one["id"]
         found.append((one["created"], what[0], -one["amount"], "Refund of a transaction", *what[1:]))
         if one["status"] == "failed":
-            found.append((one["ended"], what[0], one["amount"], "Refund failed", *what[1:]))
+            found.append((one["ended"] or one["created"], what[0], one["amount"], "Refund failed", *what[1:]))
     for one in _all(desk, "dispute"):
         if one["status"] == "resolved" and one["resolution"] != "declined":
             lost = -one["refund_amount"]

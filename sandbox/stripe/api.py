@@ -46,6 +46,7 @@ class Stripe:
     pages: Router[Page] = Router(PAGES)
     actions: Mapping[str, Action] = ACTIONS
     webhook_timeout = 20.0
+    later_fields: Mapping[str, Json] = {}
 
     def __init__(self) -> None:
         self._router = Router(ROUTES)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,25 @@ def test_a_paystack_refund_goes_on_after_a_kill(run_sandbox, new_integration):
     sandbox.start()
     sandbox.door("POST", "clock", advance_seconds=60)
     assert integration.verify(paid["reference"])["status"] == "reversed"
+
+
+def test_a_ledger_of_an_earlier_version_is_read(run_sandbox, new_integration):
+    """Without the fields that came with saved cards and settlements."""
+    sandbox = run_sandbox("paystack")
+    integration = new_integration(sandbox)
+    paid = integration.paid()
+    integration.call("POST", "/refund", transaction=paid["id"])
+    before = integration.ledger()
+    sandbox.kill()
+    older = ("$.channel", "$.saved", "$.settlement", "$.ended", "$.retried", "$.deducted", "$.settled")
+    with closing(sqlite3.connect(sandbox.directory / "ledger.sqlite3")) as database, database:
+        marks = ", ".join("?" * len(older))
+        database.execute(f"UPDATE records SET body = json_remove(body, {marks}) WHERE kind <> 'event'", older)
+    sandbox.start()
+    assert integration.ledger() == before
+    sandbox.door("POST", "clock", advance_seconds=86400)
+    assert integration.verify(paid["reference"])["status"] == "reversed"
+    assert [one["status"] for one in integration.ledger()["refunds"]] == ["processed"]
 
 
 def test_time_moves_holds_and_sessions(run_sandbox, new_shop):
