@@ -101,7 +101,7 @@ def _tour(service: Service, stopper: Stopper) -> bool:
         delivered = _events_arrived(shop, receiver, scene.payments)
         lines = scene.ledgers.lines(shop.get(f"/v1/payments/{payment}") for payment in scene.payments)
         _stop_deliveries(shop, endpoint["id"])
-    except Surprise as error:
+    except (Surprise, OSError) as error:  # requests' errors are of the second kind
         raise Refused(f"the tour could not go on: {error}") from None
     finally:
         schedule.close()
