@@ -29,11 +29,19 @@ def _shown(name: str, able: Capabilities) -> dict[str, object]:
         "name": name,
         "methods": sorted(able.methods),
         "manual_capture": sorted(able.manual_capture_methods),
+        "manual_capture_currencies": _sorted(able.manual_capture_currencies),
         "partial_capture": able.partial_capture,
         "void": able.void,
+        "close_unfinished": able.close_unfinished,
         "refund": able.refund,
         "partial_refund": able.partial_refund,
         "multiple_refunds": able.multiple_refunds,
+        "save_methods": sorted(able.save_methods),
+        "off_session": able.off_session,
+        "disputes": sorted(able.disputes),
+        "failure_webhooks": able.failure_webhooks,
+        "changes": able.changes,
+        "statement": able.statement,
         "customer_email_for": sorted(able.customer_email_for),
         "return_url_for": sorted(able.return_url_for),
         "currencies": {
@@ -41,3 +49,7 @@ def _shown(name: str, able: Capabilities) -> dict[str, object]:
             for code, limit in sorted(able.currencies.items())
         },
     }
+
+
+def _sorted(names: frozenset[str] | None) -> list[str] | None:
+    return None if names is None else sorted(names)

@@ -23,6 +23,7 @@ from mutate_tables import Flip, flips, tables
 TESTS = (
     "tests/domain/test_outcomes.py",
     "tests/domain/test_statuses.py",
+    "tests/orchestration/test_refusal_tables.py",
     "tests/orchestration/test_settlement.py",
     "tests/providers/test_*_tables.py",
     "tests/providers/test_paystack_words.py",

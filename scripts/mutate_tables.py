@@ -19,10 +19,19 @@ from core.domain import statuses
 from core.providers.registry import PROVIDERS
 
 #: Beside these, every module of every registered provider is searched: a new table cannot be forgotten.
-MODULES = ("core.domain.outcomes", "core.domain.statuses", "core.orchestration.settlement", "core.providers.transport")
+MODULES = (
+    "core.domain.outcomes",
+    "core.domain.statuses",
+    "core.orchestration.dispute_answers",
+    "core.orchestration.enrol",
+    "core.orchestration.permits",
+    "core.orchestration.settlement",
+    "core.providers.transport",
+)
 
 #: Tables that decide about no outcome, status or decline; each with the reason why flipping it would say nothing.
 EXCUSED: Mapping[str, str] = {
+    "core.orchestration.enrol._WAITING": "one code and its sentence, not rows of a table",
     "core.providers.transport._BROKEN_OFF": "overlapping classes, to be caught on a socket: test_transport.py does",
     "core.providers.stripe.client._HEADERS": "headers that are kept for people to read",
     "core.providers.stripe.client._MODES": "how keys begin; the contract tries each mode and kind",

@@ -28,6 +28,11 @@ def _hours(seconds: int | None) -> str:
     return "never" if seconds is None else f"for {seconds // 3600} h"
 
 
+def _holds(able: Capabilities) -> str:
+    only = able.manual_capture_currencies
+    return _names(able.manual_capture_methods) + (f" ({_names(only)})" if only is not None else "")
+
+
 def _needs(able: Capabilities) -> str:
     needed = [f"customer.email ({_names(able.customer_email_for)})"] if able.customer_email_for else []
     needed += [f"return_url ({_names(able.return_url_for)})"] if able.return_url_for else []
@@ -38,12 +43,17 @@ ROWS: Mapping[str, Callable[[Capabilities], str]] = {
     "payment methods": lambda able: _names(able.methods),
     "currencies": _currencies,
     "needs beside amount and method": _needs,
-    "authorize first, capture later": lambda able: _names(able.manual_capture_methods),
-    "capture a part": lambda able: _yes(able.partial_capture),
-    "cancel a hold or an unfinished payment": lambda able: _yes(able.void),
+    "authorize first, capture later": _holds,
+    "capture a part · release a hold": lambda able: f"{_yes(able.partial_capture)} · {_yes(able.void)}",
+    "end a payment the customer has not finished": lambda able: _yes(able.close_unfinished),
     "refund · a part · several times": lambda able: " · ".join(
         map(_yes, (able.refund, able.partial_refund, able.multiple_refunds))
     ),
+    "save a method while paying": lambda able: _names(able.save_methods),
+    "charge it while the customer is away": lambda able: _yes(able.off_session),
+    "disputes": lambda able: _names(able.disputes),
+    "failures come by webhook": lambda able: _yes(able.failure_webhooks),
+    "list what webhooks missed · fees and payouts": lambda able: f"{_yes(able.changes)} · {_yes(able.statement)}",
     "the same request may be sent again": lambda able: _hours(able.resend_window_seconds),
     "look-ups before “not found” counts": lambda able: str(able.not_found_lookups),
     "an unknown outcome goes to a person after": lambda able: f"{able.unknown_review_seconds // 3600} h",

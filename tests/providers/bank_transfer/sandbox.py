@@ -171,6 +171,7 @@ class Bank:
     )
     actions: Mapping[str, Action] = {"arrive": arrive, "expire": expire, "pay_back": pay_back}
     webhook_timeout = 5.0
+    later_fields: Mapping[str, Json] = {}
 
     def __init__(self) -> None:
         self._router = Router(ROUTES)

@@ -56,10 +56,17 @@ def test_a_transfer_is_ordered_arrives_and_is_given_back(shop: World) -> None:
     assert (charge["status"], charge["amount"]) == ("succeeded", 100_00)
 
 
-def test_it_is_listed_with_what_it_can(shop: World) -> None:
+def test_every_provider_is_listed_with_what_it_can(shop: World) -> None:
     listed = {one["name"]: one for one in shop.get("/v1/providers").json()["data"]}
-    assert listed["bank_transfer"]["methods"] == ["redirect"]
-    assert listed["bank_transfer"]["currencies"] == {"EUR": {"minimum": 100, "maximum": 99_999_999, "step": 1}}
+    bank, paystack = listed["bank_transfer"], listed["paystack"]
+    assert (bank["methods"], bank["manual_capture"], bank["save_methods"]) == (["redirect"], [], [])
+    assert bank["currencies"] == {"EUR": {"minimum": 100, "maximum": 99_999_999, "step": 1}}
+    assert (bank["changes"], bank["statement"], bank["disputes"]) == (True, False, [])
+    assert (bank["void"], bank["close_unfinished"], bank["off_session"]) == (False, False, False)
+    assert (paystack["manual_capture_currencies"], bank["manual_capture_currencies"]) == (["ZAR"], None)
+    assert (paystack["save_methods"], paystack["off_session"]) == (["redirect"], True)
+    assert (paystack["failure_webhooks"], bank["failure_webhooks"]) == (False, True)
+    assert listed["stripe"]["disputes"] == ["accept", "evidence", "read"]
 
 
 def test_what_it_does_not_declare_is_refused_before_it_is_sent(shop: World) -> None:
