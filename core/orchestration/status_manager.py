@@ -78,7 +78,8 @@ def create_refund(connection: Connection, payment: Row, values: Mapping[str, Any
         _update(connection, payments, payment, {"refund_reserved": reserved})
     filled = {"id": new_id(), "payment_id": payment["id"], "currency": payment["currency"], **values}
     row = _create(connection, scope, "refund", filled, "processing", cause, payment["id"])
-    traces.emit(connection, scope, "refund.processing", payment["id"], {"refund": representations.refund(row)})
+    body = {"refund": representations.refund(row), "payment": representations.event_payment(payment)}
+    traces.emit(connection, scope, "refund.processing", payment["id"], body)
     return row
 
 

@@ -142,8 +142,8 @@ class TestEvents:
             (4, "refund.processing"),
             (5, "refund.succeeded"),
         ]
-        statuses = [one["data"]["payment"]["status"] for one in found if "payment" in one["data"]]
-        assert statuses == ["processing", "authorized", "succeeded", "succeeded"]
+        statuses = [one["data"]["payment"]["status"] for one in found]
+        assert statuses == ["processing", "authorized", "succeeded", "succeeded", "succeeded"]
         assert {one["data"]["refund"]["id"] for one in found[3:]} == {refund}
         assert found[-1]["data"]["payment"]["amount_refunded"] == 100
 
