@@ -16,7 +16,7 @@ import structlog
 
 from core.domain.identifiers import parse_id
 from core.observability import configure_logging
-from core.orchestration import announce, execute
+from core.orchestration import announce, execute, starting
 from tests.support.world import World
 
 _TABLES = (
@@ -135,7 +135,7 @@ def _crash_a_job(world: World, canaries: dict[str, str], monkeypatch: pytest.Mon
         raise ValueError(f"cannot take {held}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(announce, "start_new", die)  # together with others
+        patch.setattr(starting, "start_new", die)  # together with others
         patch.setitem(execute.MONEY, "create_payment", die)  # type: ignore[arg-type]
         world.create(customer={"email": canaries["e-mail"]})
         world.work()
