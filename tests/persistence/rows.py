@@ -13,7 +13,6 @@ from core.domain.identifiers import new_id
 from core.persistence import tables
 from core.persistence.database import Scope
 
-
 #: An older revision knows fewer columns, and fewer tables.
 _COLUMNS = sa.text("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'")
 

@@ -16,7 +16,7 @@ import structlog
 
 from core.domain.identifiers import parse_id
 from core.observability import configure_logging
-from core.orchestration import announce, execute, starting
+from core.orchestration import execute, starting
 from tests.support.world import World
 
 _TABLES = (
