@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import new_id
-from core.domain.outcomes import CANCEL_AFTER_DECLINE, Canceled, Facts
+from core.domain.outcomes import CANCEL_AFTER_DECLINE, Canceled, Facts, NotExecuted, NotExecutedReason
 from core.domain.statuses import FINAL_PAYMENT, OPEN_TRANSACTION
 from core.orchestration import (
     jobs,
@@ -115,6 +115,8 @@ def refund(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     wanted = rows.lock_refund(connection, job.target)
     sent = rows.transactions_of(connection, payment["id"])
     own = next((row for row in sent if row["refund_id"] == wanted["id"]), None)
+    if (own is None or _surely_unsent(own)) and permits.overtaken(connection, payment, wanted["amount"]):
+        return _refund_disputed(core, connection, job, payment, wanted, own)
     if own is not None:
         return _resume(core, connection, job, own)
     if _refund_under_way(sent):
@@ -135,6 +137,24 @@ def refund(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     )
 
 
+def _surely_unsent(own: Row) -> bool:
+    """Nothing of it has arrived so far, so that it can still be left alone."""
+    return own["status"] == "sent" and not own["ambiguous"]
+
+
+def _refund_disputed(
+    core: Core, connection: Connection, job: Job, payment: Row, wanted: Row, own: Row | None
+) -> Step | None:
+    """A dispute came between the request and its sending: the money would go back twice."""
+    if own is None:
+        status_manager.fail_refund(connection, payment, wanted, _DISPUTED, cause_of(job))
+    else:
+        refused = NotExecuted(NotExecutedReason.INVALID_REQUEST, _DISPUTED["message"], provider_code=_DISPUTED["code"])
+        status_manager.apply(core, connection, payment, own, refused, cause_of(job))
+    return _done(connection, job)
+
+
+_DISPUTED = {"code": "payment_disputed", "message": "The payment was disputed before the refund was sent."}
 _BEHIND_REVIEW = {
     "code": "outcome_unknown",
     "message": "An earlier operation on this payment is in review; ask again when it is decided.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,9 +41,15 @@ def method_values(
     return {}
 
 
+def _impersonal(word: str) -> str:
+    """What a table without walls may hold: plain letters, nothing that could be an address, a number or a name tag."""
+    plain = "".join(letter for letter in word if " " <= letter <= "~")
+    return re.sub(r"\S+@\S+|\d{3,}", "#", plain)[:100].strip()
+
+
 def count_unknown_word(connection: Connection, transaction: Row, outcome: Outcome) -> None:
     """A decline in words that stand in no table of ours is kept, and counted for whoever tends the tables."""
     if isinstance(outcome, Declined) and not outcome.decline.known:
-        word = (outcome.decline.provider_code or "(none)")[:100]
+        word = _impersonal(outcome.decline.provider_code or "") or "(unreadable)"
         kind = "refund_failure" if transaction["kind"] == "refund" else "decline"
         pipeline.later(connection, _COUNT_WORD, {"provider": transaction["provider"], "kind": kind, "word": word})

@@ -18,7 +18,8 @@ from core.providers.registry import PROVIDERS
 Row = Mapping[Any, Any]
 
 #: Refunds that have given, or may still give, money back.
-_ALIVE = frozenset({"processing", "requires_action", "succeeded"})
+_UNDER_WAY = frozenset({"processing", "requires_action"})
+_ALIVE = _UNDER_WAY | {"succeeded"}
 
 _WHY_NOT_CAPTURED: Mapping[str, str] = {
     "processing": "the payment is not authorized yet; wait for its job",
@@ -75,7 +76,11 @@ def refund(connection: Connection, payment: Row, amount: int | None) -> int:
     if base == 0:
         raise StateConflict(f"nothing was taken for this payment; it is {payment['status']}", code="nothing_to_refund")
     _refuse_disputed(connection, payment)
-    alive = sum(row["amount"] for row in rows.refunds_of(connection, payment["id"]) if row["status"] in _ALIVE)
+    made = rows.refunds_of(connection, payment["id"])
+    alive = sum(row["amount"] for row in made if row["status"] in _ALIVE)
+    under_way = sum(row["amount"] for row in made if row["status"] in _UNDER_WAY)
+    # More may have gone back than our refunds say: one we called failed may have been paid after all.
+    alive = max(alive, payment["amount_refunded"] + under_way)
     left = base - alive - payment["amount_disputed"]
     if left <= 0:
         raise StateConflict("everything that was taken is already given back or disputed", code="nothing_to_refund")
@@ -99,11 +104,23 @@ def refund(connection: Connection, payment: Row, amount: int | None) -> int:
 
 def _refuse_disputed(connection: Connection, payment: Row) -> None:
     """The bank may be giving the money back itself: nobody pays twice, unless the provider says that it is safe."""
-    if not all(dispute["refundable"] for dispute in dispute_rows.open_of(connection, payment["id"])):
+    if disputed(connection, payment):
         raise StateConflict(
             "the payment is disputed; answer or accept the dispute, a refund beside it would be paid twice",
             code="payment_disputed",
         )
+
+
+def disputed(connection: Connection, payment: Row) -> bool:
+    """Does an open dispute stand in the way of a refund?"""
+    return not all(dispute["refundable"] for dispute in dispute_rows.open_of(connection, payment["id"]))
+
+
+def overtaken(connection: Connection, payment: Row, amount: int) -> bool:
+    """Has a dispute come, or been lost, since a refund of `amount` was accepted?"""
+    taken = max(payment["amount_captured"], payment["amount_received"])
+    gone = payment["amount_refunded"] + payment["amount_disputed"]
+    return disputed(connection, payment) or (payment["amount_disputed"] > 0 and gone + amount > taken)
 
 
 def _check_refund_capability(payment: Row, chosen: int, base: int, alive: int) -> None:

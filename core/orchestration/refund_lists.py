@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import InvalidIdentifier, parse_id
-from core.domain.outcomes import NotExecuted, Unknown
+from core.domain.outcomes import Canceled, Declined, NotExecuted, Succeeded, Unknown
+from core.domain.statuses import OPEN_TRANSACTION
 from core.orchestration import announce, asking, jobs, provider_manager, requests, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.orchestration.provider_manager import OpenedAccount
 from core.persistence.queries import payments as rows
+from core.persistence.queries.findings import open_finding
 from core.providers.base import ChargeRef, News
 
 Row = Mapping[Any, Any]
@@ -29,50 +32,79 @@ class Charge:
     ref: ChargeRef
 
 
-def look(core: Core, job: Job, charge: Charge) -> None:
-    """Ask for the refunds of a charge, and take over those that are not ours."""
+def charges_with_money(core: Core, job: Job) -> list[Charge]:
+    """The payment's charges that have taken something that could be given back, surplus ones too."""
+    with core.transaction(job.scope) as connection:
+        if rows.find_payment(connection, job.payment)["amount_received"] == 0:
+            return []
+        sent = rows.transactions_of(connection, job.payment)
+        return [
+            Charge(
+                provider_manager.open_account(core, connection, job.scope, row["provider_account_id"]),
+                requests.charge_ref(row, None if row["surplus"] else announce.captured(sent)),
+            )
+            for row in sent
+            if status_manager.is_start(row) and row["status"] == "succeeded" and row["provider_id"] is not None
+        ]
+
+
+def look(core: Core, job: Job, charge: Charge, asked: frozenset[UUID]) -> None:
+    """Ask for the refunds of a charge, and heed what we do not know. `asked` are transactions just looked up."""
     account = charge.account
     call = partial(account.provider.list_refunds, charge.ref)
     found: Sequence[News] | NotExecuted | Unknown | float = asking.ask(core, job, account, "list_refunds", call)
-    if isinstance(found, float | NotExecuted | Unknown) or not found:
-        return  # nothing learned; the next look asks again
+    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
     with core.transaction(job.scope) as connection:
+        provider_manager.heed(core, connection, job.scope, account, found, cause)
+        if isinstance(found, float | NotExecuted | Unknown) or not found:
+            return  # nothing learned; the next look asks again
         payment: Row = rows.lock_payment(connection, job.payment)
         jobs.check_lease(connection, job)
+        sent = [row for row in rows.transactions_of(connection, payment["id"]) if row["kind"] == "refund"]
         for news in found:
-            payment = _take_over(core, connection, job, payment, news)
+            own = _ours(sent, news)
+            if own is not None:
+                _doubt(connection, job, own, news, asked)
+            elif _may_be_ours(sent, news):
+                _report(connection, job, payment, news)
+            else:
+                status_manager.adopt_refund(core, connection, payment, news, cause)
+                payment = rows.lock_payment(connection, payment["id"])
 
 
-def charge_with_money(core: Core, job: Job) -> Charge | None:
-    """The payment's charge, once it has taken something that could be given back."""
-    with core.transaction(job.scope) as connection:
-        sent = rows.transactions_of(connection, job.payment)
-        charged = announce.charge_of(sent)
-        payment = rows.find_payment(connection, job.payment)
-        if charged is None or charged["provider_id"] is None or payment["amount_received"] == 0:
-            return None
-        account = provider_manager.open_account(core, connection, job.scope, charged["provider_account_id"])
-        return Charge(account, requests.charge_ref(charged, announce.captured(sent)))
-
-
-def _take_over(core: Core, connection: Connection, job: Job, payment: Row, news: News) -> Row:
-    """Ours are known by their mark or id and have look-ups of their own; the others are kept as the dashboard's."""
-    sent = rows.transactions_of(connection, payment["id"])
-    if not _is_ours(sent, news):
-        cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
-        status_manager.adopt_refund(core, connection, payment, news, cause)
-        return rows.lock_payment(connection, payment["id"])
-    return payment
-
-
-def _is_ours(sent: Sequence[Row], news: News) -> bool:
-    refunds = [row for row in sent if row["kind"] == "refund"]
-    if news.provider_id is not None and any(row["provider_id"] == news.provider_id for row in refunds):
-        return True
+def _ours(sent: Sequence[Row], news: News) -> Row | None:
+    """By the provider's id, else by our mark."""
+    if news.provider_id is not None:
+        named = next((row for row in sent if row["provider_id"] == news.provider_id), None)
+        if named is not None:
+            return named
     if news.transaction_id is None:
-        return False
+        return None
     try:
         marked = parse_id("transaction", news.transaction_id)
     except InvalidIdentifier:
-        return False
-    return any(row["id"] == marked for row in refunds)
+        return None
+    return next((row for row in sent if row["id"] == marked), None)
+
+
+def _doubt(connection: Connection, job: Job, own: Row, news: News, asked: frozenset[UUID]) -> None:
+    """The list says otherwise than our row: then its own look-up is asked, once, and decides."""
+    ended, told = own["status"] not in OPEN_TRANSACTION, news.outcome
+    otherwise = isinstance(told, Declined | Canceled) if own["status"] == "succeeded" else isinstance(told, Succeeded)
+    if ended and otherwise and own["id"] not in asked:
+        rows.doubt(connection, [own["id"]])
+        jobs.enqueue_sync(connection, job.scope, own["payment_id"])
+
+
+def _may_be_ours(sent: Sequence[Row], news: News) -> bool:
+    """Without a mark, of the amount of one of ours whose answer was lost: counted twice it would be a lie."""
+    facts = getattr(news.outcome, "facts", None)
+    lost = [row["amount"] for row in sent if row["status"] in ("sent", "unknown") and row["provider_id"] is None]
+    return news.transaction_id is None and facts is not None and facts.amount in lost
+
+
+def _report(connection: Connection, job: Job, payment: Row, news: News) -> None:
+    facts = getattr(news.outcome, "facts", None)
+    details = {"refund": news.provider_id, "amount": None if facts is None else facts.amount}
+    key = f"{payment['id']}:{news.provider_id}"
+    open_finding(connection, job.scope, "refund_unmarked", key, details, payment_id=payment["id"])

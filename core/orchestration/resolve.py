@@ -49,13 +49,15 @@ class Question:
 def sync_payment(core: Core, job: Job) -> None:
     """Ask about every open transaction, the hold of an authorized payment, and a watched closed redirect."""
     # Asked for only where there was money before: what is just paid has no refunds to be surprised by.
-    charge = refund_lists.charge_with_money(core, job)
-    for question in _prepare(core, job):
+    charges = refund_lists.charges_with_money(core, job)
+    questions = _prepare(core, job)
+    for question in questions:
         result = _ask(core, job, question)
         with core.transaction(job.scope) as connection:
             _apply(core, connection, job, question, result)
-    if charge is not None:
-        refund_lists.look(core, job, charge)
+    asked = frozenset(question.transaction_id for question in questions)
+    for charge in charges:
+        refund_lists.look(core, job, charge, asked)
     with core.transaction(job.scope) as connection:
         _plan_next(core, connection, job)
         jobs.finish(connection, job)
@@ -123,6 +125,8 @@ def _apply(core: Core, connection: Connection, job: Job, question: Question, res
     if isinstance(result, NotFound | Unknown | NotExecuted):
         # Nothing learned; the transaction's own job counts what was not found.
         provider_manager.heed(core, connection, job.scope, question.account, result, cause)
+        if isinstance(result, NotFound) and not question.hold:
+            _end_doubt(core, connection, question.transaction_id)
         return
     payment = rows.lock_payment(connection, job.payment)
     transaction = rows.lock_transaction(connection, question.transaction_id)
@@ -144,9 +148,17 @@ def _apply(core: Core, connection: Connection, job: Job, question: Question, res
         status_manager.apply_without_transaction(core, connection, payment, "void", None, cause)
 
 
+def _end_doubt(core: Core, connection: Connection, transaction_id: UUID) -> None:
+    """What has ended and is not there is as we thought; asking again would go on for ever."""
+    row = rows.lock_transaction(connection, transaction_id)
+    old = present(connection) - row["last_sent_at"] > timedelta(seconds=core.settings.not_found_after)
+    if row["status"] not in OPEN_TRANSACTION and old:
+        rows.trust(connection, transaction_id)
+
+
 def _left_to_its_job(payment: Row, transaction: Row, result: LookUp) -> bool:
     """A page whose address was lost with the answer: the job that began it makes another."""
-    lost = isinstance(result, ActionRequired) and result.next_action is None
+    lost = payment["method"] == "redirect" and isinstance(result, ActionRequired) and result.next_action is None
     return lost and transaction["status"] in ("sent", "unknown") and payment["next_action_sealed"] is None
 
 

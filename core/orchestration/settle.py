@@ -289,9 +289,13 @@ def _wait(core: Core, transaction: Row, now: datetime, spacing: float) -> float:
 
 
 def _never_delivered(payment: Row, transaction: Row, result: LookUp) -> bool:
-    """A page exists at the provider whose address was lost with the answer: nobody can ever pay on it."""
+    """A page exists at the provider whose address was lost with the answer: nobody can ever pay on it.
+
+    True of pages alone: a saved card may be charged by the provider whatever its answer was to be.
+    """
     return (
-        isinstance(result, ActionRequired)
+        payment["method"] == "redirect"
+        and isinstance(result, ActionRequired)
         and result.next_action is None
         and status_manager.is_start(transaction)
         and transaction["status"] in ("sent", "unknown")

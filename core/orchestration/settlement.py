@@ -293,10 +293,19 @@ def _refund(made: Plan, payment: Row, transaction: Row, refund: Row | None, outc
     made.refund_status = target
     if isinstance(outcome, Succeeded):
         made.payment["amount_refunded"] = payment["amount_refunded"] + refund["amount"]
+        made.finding = _paid_twice(payment, made.payment["amount_refunded"])
     if target in ("failed", "canceled"):
         decline = decline_of(outcome)
         made.refund["failure"] = decline.as_dict() if decline else {"code": "refund_canceled"}
         made.payment["refund_reserved"] = payment["refund_reserved"] - _reserved(refund)
+
+
+def _paid_twice(payment: Row, refunded: int) -> tuple[str, dict[str, Any]] | None:
+    """A refund beside a dispute: together they may be more than was ever taken."""
+    taken, disputed = max(payment["amount_captured"], payment["amount_received"]), payment["amount_disputed"]
+    if disputed == 0 or refunded + disputed <= taken:
+        return None
+    return "dispute_exceeds_payment", {"taken": taken, "refunded": refunded, "disputed": disputed}
 
 
 def _refunded_after_all(made: Plan, payment: Row, refund: Row) -> None:

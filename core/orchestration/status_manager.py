@@ -206,6 +206,9 @@ def adopt_refund(core: Core, connection: Connection, payment: Row, news: News, c
     plan = settlement.plan_refund(payment, refund, news.outcome)
     changed = _change_payment(core, connection, payment, None, plan.payment, cause)
     _change_refund(connection, changed, refund, plan, None, cause)
+    if plan.finding is not None:
+        kind, told = plan.finding
+        open_finding(connection, _scope(payment), kind, str(refund["id"]), told, payment_id=payment["id"])
     return "a refund made at the provider"
 
 

@@ -79,6 +79,7 @@ def create_engine(url: str, pool_size: int, application: str = "tollgate", *, au
         # The newest first: few warm connections serve better than many that each forget what they did last.
         pool_use_lifo=True,
         hide_parameters=True,  # an error names the statement, never a row's values
+        json_serializer=lambda value: pipeline.json_text(value) or "null",
         connect_args={
             "options": f"{_SERVER_OPTIONS} {_PREPARED_OPTIONS}" if autocommit else _SERVER_OPTIONS,
             "connect_timeout": 3,

@@ -216,8 +216,24 @@ def split(row: Sequence[Any], *tables: sa.Table) -> list[Found]:
 
 
 def json_text(value: Any) -> str | None:
-    """JSON as the drivers take it; None stays NULL."""
-    return None if value is None else json.dumps(value, separators=(",", ":"))
+    """JSON as Postgres takes it; None stays NULL."""
+    if value is None:
+        return None
+    text = json.dumps(value, separators=(",", ":"))
+    if "\\u0000" in text or "\\ud" in text:
+        text = json.dumps(_storable(value), separators=(",", ":"))
+    return text
+
+
+def _storable(value: Any) -> Any:
+    """Without NUL and halves of pairs, which Postgres keeps in no text: what others send must not stop a job."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "?")
+    if isinstance(value, Mapping):
+        return {_storable(name): _storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(inner) for inner in value]
+    return value
 
 
 @lru_cache(maxsize=512)

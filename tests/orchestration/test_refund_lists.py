@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 import requests
+import sqlalchemy as sa
 
 from core.domain.identifiers import parse_id
+from core.orchestration import scheduled
+from tests.orchestration import by_hand
 from tests.support.world import World
 
 CARD = "4084084084084081"
@@ -93,3 +96,51 @@ def test_the_release_of_a_hold_is_no_refund(world: World) -> None:
     world.settle()
     assert refunds(world, payment["id"]) == []
     assert world.payment(payment["id"])["amount_refunded"] == 0
+
+
+def test_one_of_surplus_money_is_found_too(world: World) -> None:
+    body = {"payment_method": {"type": "redirect"}, "customer": {"email": "ada@example.com"}, "currency": "NGN"}
+    payment = world.pay(amount=500000, provider="paystack", **body)
+    page = payment["next_action"]["url"]
+    world.advance(25 * 3600)
+    scheduled.close_abandoned(world.worker)
+    world.settle()
+    assert world.payment(payment["id"])["status"] == "canceled"
+    assert requests.post(page, data={"action": "pay", "card": CARD}, allow_redirects=False, timeout=10).ok
+    world.settle()
+    assert world.payment(payment["id"])["amount_received"] == 500000
+    refund_on_dashboard(world, "paystack", payment, 500000)
+    world.advance(3600)
+    world.settle()
+    assert refunds(world, payment["id"]) == [("provider", "succeeded", 500000)]
+    assert world.payment(payment["id"])["amount_refunded"] == 500000
+
+
+def test_one_that_may_be_ours_is_not_counted_twice(world: World) -> None:
+    payment = paid_at_paystack(world)
+    with world.fault("paystack", operation="refund.create", effect="reset_before", times=1):
+        world.post(f"/v1/payments/{payment['id']}/refunds", {"amount": 1000})
+        world.work(("payments",))
+    refund_on_dashboard(world, "paystack", payment, 1000)
+    world.post(f"/v1/payments/{payment['id']}/sync")
+    world.work(("payments",))
+    assert [(origin, amount) for origin, _, amount in refunds(world, payment["id"])] == [("api", 1000)]
+    assert by_hand.findings(world, payment) == ["refund_unmarked"]
+
+
+def test_doubt_about_a_refund_that_never_was_ends(world: World) -> None:
+    payment = paid_at_paystack(world)
+    with world.fault("paystack", operation="refund.create", effect="status_before", status=400, times=1):
+        world.post(f"/v1/payments/{payment['id']}/refunds", {"amount": 1000})
+        world.work(("payments",))
+    with world.owner.begin() as connection:
+        doubt = "UPDATE transactions SET recheck_at = app_now() WHERE payment_id = :id AND kind = 'refund'"
+        connection.execute(sa.text(doubt), {"id": parse_id("payment", payment["id"])})
+    world.advance(120)
+    world.post(f"/v1/payments/{payment['id']}/sync")
+    world.work(("payments",))
+    (refund,) = [row for row in world.transactions(payment["id"]) if row["kind"] == "refund"]
+    assert (refund["status"], refund["recheck_at"]) == ("not_executed", None)
+    assert (
+        world.one("SELECT next_sync_at FROM payments WHERE id = :id", id=refund["payment_id"])["next_sync_at"] is None
+    )

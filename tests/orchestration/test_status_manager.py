@@ -259,6 +259,15 @@ class TestUnknownWords:
         found = world.one("SELECT provider, kind, word, count FROM unknown_words")
         assert tuple(found.values()) == ("stripe", "decline", "moon_phase", 2)
 
+    def test_one_that_no_text_can_hold_stops_nothing_and_names_nobody(self, world: World) -> None:
+        word = "moon\x00 \ud83d 4111111111111111 ada@example.com"
+        decline = Decline("generic_decline", DeclineCategory.UNKNOWN, "Declined.", word, known=False)
+        payment = waiting(world)
+        with opened(world, payment) as (connection, row, charge):
+            status_manager.apply(world.worker, connection, row, charge, Declined(Facts(), decline), CAUSE)
+        assert world.payment(payment["id"])["status"] == "failed"
+        assert world.one("SELECT count FROM unknown_words WHERE word = 'moon  # #'")["count"] == 1
+
     def test_known_ones_are_not(self, world: World) -> None:
         before = world.rows("SELECT * FROM unknown_words")
         assert world.pay(payment_method={"type": "token", "token": "pm_card_chargeDeclined"})["status"] == "failed"

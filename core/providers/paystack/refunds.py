@@ -79,7 +79,8 @@ def list_refunds(client: PaystackClient, charge: ChargeRef) -> Sequence[News] | 
         found = {str(read_id(row.get("id"))): row for row in refunds_of(client, number)}
     except ListingBroken as broken:
         return broken.outcome
-    return [news_of(row, charge.provider_id) for row in found.values()]
+    # What a lost dispute took is told by the dispute, and would be counted twice.
+    return [news_of(row, charge.provider_id) for row in found.values() if not row.get("dispute")]
 
 
 def refunds_of(client: PaystackClient, number: str) -> list[Row]:

@@ -27,7 +27,7 @@ CREATE TABLE provider_customers (
     PRIMARY KEY (customer_id, provider_account_id)
 );
 
--- Token and card are sealed under the customer's own key: with the key goes the power to charge.
+-- Token and card are sealed under the customer's own key: with the key goes what we could charge anew.
 CREATE TABLE payment_methods (
     id uuid PRIMARY KEY,
     merchant_id uuid NOT NULL,
