@@ -58,9 +58,13 @@ def cancel(connection: Connection, payment: Row) -> None:
     _refuse_second_closing(connection, payment)
     sent = rows.transactions_of(connection, payment["id"])
     _refuse_unknown(sent)
-    if payment["status"] != "processing" and not may_end(_capabilities(payment), payment):
+    begun = rows.latest_start(sent)
+    # What is only under way here may turn out never to have been sent; what the provider has begun is its own.
+    at_provider = begun is not None and begun["status"] in ("pending", "requires_action")
+    if (payment["status"] != "processing" or at_provider) and not may_end(_capabilities(payment), payment):
+        ends = "when it is paid or refused" if payment["status"] == "processing" else "at expires_at"
         raise CapabilityUnsupported(
-            f"{payment['provider']} cannot end a payment its customer has begun; it closes by itself at expires_at"
+            f"{payment['provider']} cannot end a payment its customer has begun; it closes by itself {ends}"
         )
 
 

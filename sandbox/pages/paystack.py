@@ -25,7 +25,15 @@ def show(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
     found = _found(world, args[0])
     if found is None:
         return layout.message("Page not found", "There is no such checkout page.", 404)
-    return _page(found[1])
+    desk, transaction = found
+    _arrive(desk, transaction)
+    return _page(transaction)
+
+
+def _arrive(desk: Desk, transaction: Json) -> None:
+    """Whoever comes because a saved card was paused is with the bank at once."""
+    if paying.is_paused(transaction):
+        paying.await_step(desk, transaction, "3DS")
 
 
 def _page(transaction: Json) -> Reply:
@@ -63,6 +71,7 @@ def submit(world: World, raw: Raw, args: tuple[str, ...]) -> Reply:
     if found is None:
         return layout.message("Page not found", "There is no such checkout page.", 404)
     desk, transaction = found
+    _arrive(desk, transaction)
     status = transaction["status"]
     if status in ("success", "reversed", "pending"):
         return _page(transaction)

@@ -24,7 +24,7 @@ def charge_authorization(call: Call) -> Json:
     transaction |= {"card": card.number, "authorization_code": kept["id"], "saved": True, "attempts": 1}
     desk.add("transaction", transaction, parent=reference)
     if card.saved == "challenge":
-        paying.await_step(desk, transaction, "3DS")
+        # As a page nobody has been to: it reads `abandoned` until the customer comes.
         data = transactions.page_of(desk, transaction) | {"paused": True}
         said = "Please, redirect your customer to the authorization url provided"
         return {"status": True, "message": said, "data": data}

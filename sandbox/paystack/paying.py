@@ -31,6 +31,11 @@ def pay(desk: Desk, transaction: Json, card: Card) -> None:
         succeed(desk, transaction, "Successful")
 
 
+def is_paused(transaction: Json) -> bool:
+    """The charge of a saved card that waits for its customer to come to the page."""
+    return bool(transaction["saved"]) and transaction["status"] == "abandoned"
+
+
 def await_step(desk: Desk, transaction: Json, step: str) -> None:
     transaction |= {"status": "ongoing", "gateway_response": f"Authentication required: {step}"}
     desk.save("transaction", transaction)

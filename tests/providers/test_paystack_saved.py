@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import requests
 
 from core.domain.outcomes import (
     ActionRequired,
@@ -122,7 +123,11 @@ def test_a_bank_that_wants_the_customer_sends_him_to_a_page(driver: PaystackDriv
     assert outcome.next_action
     assert outcome.next_action.url
     waiting = look_up_of(request, outcome.facts)
-    assert isinstance(provider.look_up(waiting), Pending)
+    for _ in ("before the page is opened", "while the bank waits for a password"):
+        open_still = provider.look_up(waiting)
+        assert isinstance(open_still, ActionRequired)
+        assert open_still.next_action is None  # which keeps the address that is known
+        assert requests.get(outcome.next_action.url, timeout=10).ok
     submit(outcome.next_action.url, action="authorize")
     found = provider.look_up(waiting)
     assert isinstance(found, Succeeded)
@@ -229,6 +234,30 @@ def test_a_failed_try_on_the_page_of_a_paused_card_is_not_the_last(
         request = plain_request(method="saved", saved=SAVED, **changes)
         asked = LookUpRequest("start", request, REFERENCE, None, extra, SENT_AT, SENT_AT)
         assert type(paystack.provider().look_up(asked)) is expected
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"), [({"paused": "true"}, ActionRequired), ({"paused": "false"}, Pending), ({}, ActionRequired)]
+)
+def test_a_card_that_is_ongoing_waits_for_its_bank_only_where_paystack_has_said_so(
+    paystack: ScriptedPaystack, extra: dict[str, str], expected: type
+) -> None:
+    """A customer who left would keep it open for ever; so would one whose page was lost with the answer."""
+    paystack.on(*VERIFY, 200, verified("ongoing"))
+    paystack.on("GET", f"/preauthorization/verify/{REFERENCE}", 200, hold_answer("ongoing"))
+    for changes in ({}, {"kind": "authorize", "currency": "ZAR"}):
+        request = plain_request(method="saved", saved=SAVED, **changes)
+        asked = LookUpRequest("start", request, REFERENCE, None, extra, SENT_AT, SENT_AT)
+        assert type(paystack.provider().look_up(asked)) is expected
+
+
+def test_an_answer_that_waits_for_the_bank_is_remembered_as_one(paystack: ScriptedPaystack) -> None:
+    paystack.on(*CHARGE_SAVED, 200, verified("ongoing"))
+    paystack.on("POST", "/preauthorization/reserve_authorization", 200, hold_answer("ongoing"))
+    for changes in ({}, {"kind": "authorize", "currency": "ZAR"}):
+        outcome = paystack.provider().start(plain_request(method="saved", saved=SAVED, **changes))
+        assert isinstance(outcome, Pending)
+        assert outcome.facts.extra["paused"] == "false"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ from core.providers.paystack.statuses import (
     REFUND_STATUSES,
     RELEASE_STATUSES,
     TRANSACTION_STATUSES,
+    UNANSWERED_CARD_HOLD_STATUSES,
+    UNANSWERED_CHARGE_STATUSES,
 )
 from core.providers.paystack.transactions import read_capture, read_transaction
 from tests.providers.paystack_driver import (
@@ -50,12 +52,13 @@ PAID_ON_A_PAGE = {
     "reversed": Succeeded,
     "failed": ActionRequired,
     "abandoned": ActionRequired,
-    "ongoing": Pending,
+    "ongoing": ActionRequired,
     "pending": Pending,
     "processing": Pending,
     "queued": Pending,
 }
-WITHOUT_A_PAGE = {**PAID_ON_A_PAGE, "failed": Declined}
+WITHOUT_A_PAGE = {**PAID_ON_A_PAGE, "failed": Declined, "ongoing": Pending}
+UNANSWERED = {**PAID_ON_A_PAGE, "failed": Declined}
 HELD_ON_A_PAGE = {
     "authorized": Succeeded,
     "captured": Succeeded,
@@ -64,9 +67,10 @@ HELD_ON_A_PAGE = {
     "released": Canceled,
     "abandoned": ActionRequired,
     "failed": ActionRequired,
-    "ongoing": Pending,
+    "ongoing": ActionRequired,
 }
-HELD_ON_A_CARD = {**HELD_ON_A_PAGE, "failed": Declined}
+HELD_ON_A_CARD = {**HELD_ON_A_PAGE, "failed": Declined, "ongoing": Pending}
+HOLD_UNANSWERED = {**HELD_ON_A_PAGE, "failed": Declined}
 CAPTURED = {
     "authorized": NotFound,
     "release_failed": NotFound,
@@ -105,6 +109,8 @@ DISPUTES = [
 def test_these_tests_know_every_row() -> None:
     assert PAID_ON_A_PAGE.keys() == TRANSACTION_STATUSES.keys()
     assert WITHOUT_A_PAGE.keys() == CHARGE_STATUSES.keys()
+    assert UNANSWERED.keys() == UNANSWERED_CHARGE_STATUSES.keys()
+    assert HOLD_UNANSWERED.keys() == UNANSWERED_CARD_HOLD_STATUSES.keys()
     assert HELD_ON_A_PAGE.keys() == HOLD_STATUSES.keys()
     assert HELD_ON_A_CARD.keys() == CARD_HOLD_STATUSES.keys()
     assert CAPTURED.keys() == CAPTURE_STATUSES.keys()
@@ -146,6 +152,17 @@ def test_a_charge_without_a_page_has_its_outcome(status: str, expected: type) ->
         assert type(outcome) is expected
         assert not isinstance(outcome, Declined) or outcome.decline.code == "expired_card"
         assert getattr(outcome, "facts").amount_received == (500000 if expected is Succeeded else None)  # noqa: B009
+
+
+@pytest.mark.parametrize(("status", "expected"), UNANSWERED.items())
+def test_a_charge_whose_answer_was_lost_has_its_outcome(status: str, expected: type) -> None:
+    answer = Answer(200, verified(status, gateway_response="Expired card"))
+    assert type(read_transaction(answer, REFERENCE, CHARGE, UNANSWERED_CHARGE_STATUSES)) is expected
+
+
+@pytest.mark.parametrize(("status", "expected"), HOLD_UNANSWERED.items())
+def test_a_hold_whose_answer_was_lost_has_its_outcome(status: str, expected: type) -> None:
+    assert type(hold(UNANSWERED_CARD_HOLD_STATUSES, status)) is expected
 
 
 @pytest.mark.parametrize(("status", "expected"), HELD_ON_A_PAGE.items())

@@ -57,9 +57,10 @@ def test_a_charge_that_asks_the_customer(paystack_sandbox, new_integration, acti
     data = body["data"]
     assert (status, data["paused"], data["reference"]) == (200, True, "ask-1")
     assert data["authorization_url"].endswith(data["access_code"])
-    assert integration.verify("ask-1")["status"] == "ongoing"
+    assert integration.verify("ask-1")["status"] == "abandoned"  # nobody has come yet
     page = integration.session.get(data["authorization_url"], timeout=5).text
     assert "Confirm with your bank" in page
+    assert integration.verify("ask-1")["status"] == "ongoing"
     answer = integration.submit(data["authorization_url"], action=action)
     assert answer.status_code == (303 if ends == "success" else 200)
     after = integration.verify("ask-1")

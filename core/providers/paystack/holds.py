@@ -28,7 +28,6 @@ from core.providers.paystack.reading import mark_of, read_id, read_time
 from core.providers.paystack.statuses import (
     CAPTURE_STATUSES,
     CARD_HOLD_STATUSES,
-    HOLD_STATUSES,
     RELEASE_STATUSES,
     Made,
     succeeded,
@@ -77,18 +76,17 @@ def release(client: PaystackClient, request: VoidRequest) -> Outcome:
 
 def reserve(answer: Answer, request: StartRequest, reference: str) -> Outcome:
     """What an answer to POST /preauthorization/reserve_authorization says of the hold."""
-    found = _hold_of(answer, request, reference, on_page=False)
+    found = _hold_of(answer, request, reference, CARD_HOLD_STATUSES)
     return Unknown(found.evidence) if isinstance(found, NotFound) else found
 
 
-def look_up_hold(client: PaystackClient, request: StartRequest, reference: str, on_page: bool) -> LookUp:
+def look_up_hold(client: PaystackClient, request: StartRequest, reference: str, statuses: Mapping[str, Made]) -> LookUp:
     """What became of the hold that `request` asked for."""
     answer = asked(client.get("/preauthorization/verify", reference))
-    return _hold_of(answer, request, reference, on_page) if isinstance(answer, Answer) else answer
+    return _hold_of(answer, request, reference, statuses) if isinstance(answer, Answer) else answer
 
 
-def _hold_of(answer: Answer, request: StartRequest, reference: str, on_page: bool) -> LookUp:
-    statuses = HOLD_STATUSES if on_page else CARD_HOLD_STATUSES
+def _hold_of(answer: Answer, request: StartRequest, reference: str, statuses: Mapping[str, Made]) -> LookUp:
     return with_method(read_hold(answer, reference, request.transaction_id, statuses), answer.data, request)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from core.domain.outcomes import ActionRequired, Facts, LookUp, NextAction, NotExecuted, Outcome, Unknown
+from core.domain.outcomes import ActionRequired, Facts, LookUp, NextAction, NotExecuted, Outcome, Pending, Unknown
 from core.providers.base import LookUpRequest, StartRequest
 from core.providers.paystack import holds
 from core.providers.paystack.client import PaystackClient
@@ -14,10 +16,19 @@ from core.providers.paystack.currencies import CURRENCIES, to_hundredths
 from core.providers.paystack.methods import with_method
 from core.providers.paystack.outcomes import Answer, asked, refusal, refuse_unsent, unknown
 from core.providers.paystack.reading import PAYMENT_MARK, TRANSACTION_MARK
-from core.providers.paystack.statuses import CHARGE_STATUSES, TRANSACTION_STATUSES
+from core.providers.paystack.statuses import (
+    CARD_HOLD_STATUSES,
+    CHARGE_STATUSES,
+    HOLD_STATUSES,
+    TRANSACTION_STATUSES,
+    UNANSWERED_CARD_HOLD_STATUSES,
+    UNANSWERED_CHARGE_STATUSES,
+    Made,
+)
 from core.providers.paystack.transactions import read_transaction
 
-#: In `Facts.extra`: the bank wanted the customer, who was sent to a page.
+#: In `Facts.extra`: "true" where the bank wanted the customer, who was sent to a page, and "false" where Paystack
+#: answered that the bank is still at it. Without it no such answer to the charge of a saved card was read.
 PAUSED = "paused"
 #: Added to the merchant's return_url beside Paystack's own `trxref` and `reference`.
 RETURN_PARAMETER = "tollgate_payment"
@@ -61,22 +72,38 @@ def start(client: PaystackClient, request: StartRequest) -> Outcome:
     if not saved or answer.data.get("paused") is True:
         return _page(answer, reference, paused=saved)
     if request.kind == "authorize":
-        return holds.reserve(answer, request, reference)
-    return read_transaction(answer, reference, request.transaction_id, CHARGE_STATUSES)
+        return _without_page(holds.reserve(answer, request, reference))
+    return _without_page(read_transaction(answer, reference, request.transaction_id, CHARGE_STATUSES))
 
 
 def look_up_start(client: PaystackClient, request: LookUpRequest, sent: StartRequest) -> LookUp:
     """Verify by reference, and read the answer as one about a page, a saved card, or a hold."""
-    reference = reference_for(sent.provider_key)
-    # A saved card whose bank asked for the customer is on a page by now, where a failed try is not the last.
-    on_page = sent.method != "saved" or PAUSED in request.extra
+    reference, statuses = reference_for(sent.provider_key), _statuses(request, sent)
     if sent.kind == "authorize":
-        return holds.look_up_hold(client, sent, reference, on_page)
+        return holds.look_up_hold(client, sent, reference, statuses)
     answer = asked(client.get("/transaction/verify", reference))
     if not isinstance(answer, Answer):
         return answer
-    statuses = TRANSACTION_STATUSES if on_page else CHARGE_STATUSES
     return with_method(read_transaction(answer, reference, sent.transaction_id, statuses), answer.data, sent)
+
+
+def _statuses(request: LookUpRequest, sent: StartRequest) -> Mapping[str, Made]:
+    """The table for what is known of it: on a page, without one, or with an answer nobody read."""
+    hold, paused = sent.kind == "authorize", request.extra.get(PAUSED)
+    # A saved card whose bank asked for the customer is on a page by now, where a failed try is not the last.
+    if sent.method != "saved" or paused == "true":
+        return HOLD_STATUSES if hold else TRANSACTION_STATUSES
+    if paused == "false":
+        return CARD_HOLD_STATUSES if hold else CHARGE_STATUSES
+    return UNANSWERED_CARD_HOLD_STATUSES if hold else UNANSWERED_CHARGE_STATUSES
+
+
+def _without_page(outcome: Outcome) -> Outcome:
+    """Keeps that Paystack waits for a bank: then `ongoing` is no customer who has gone."""
+    if not isinstance(outcome, Pending):
+        return outcome
+    facts = outcome.facts
+    return replace(outcome, facts=replace(facts, extra={**facts.extra, PAUSED: "false"}))
 
 
 def _refused_unsent(request: StartRequest) -> NotExecuted | None:

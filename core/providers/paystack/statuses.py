@@ -82,7 +82,8 @@ TRANSACTION_STATUSES: Mapping[str, Made] = {
     # An initialised page reads `abandoned` until it is paid, and a failed try on it may be followed by a good one.
     "abandoned": still_open,
     "failed": still_open,
-    "ongoing": pending,
+    # Waits for the customer: for a password, or a transfer. Who leaves there leaves it so for ever.
+    "ongoing": still_open,
     "pending": pending,
     "processing": pending,
     "queued": pending,
@@ -101,6 +102,10 @@ CHARGE_STATUSES: Mapping[str, Made] = {
     "queued": pending,
 }
 
+#: The same while no answer to it was ever read: it may have been `paused`, on a page whose address is lost. Nobody can
+#: pay there, so it is no different from a page that was left. It is never charged anew: its bank may still pay it.
+UNANSWERED_CHARGE_STATUSES: Mapping[str, Made] = {**CHARGE_STATUSES, "ongoing": still_open}
+
 #: `data.status` of a preauthorization, asked about the hold itself (Paystack's page "Preauthorization"). What was
 #: captured, or could not be released, was held first.
 HOLD_STATUSES: Mapping[str, Made] = {
@@ -111,7 +116,7 @@ HOLD_STATUSES: Mapping[str, Made] = {
     "released": let_go,
     "abandoned": still_open,
     "failed": still_open,  # on a page, as with transactions: the next card may be a good one
-    "ongoing": pending,
+    "ongoing": still_open,
 }
 
 #: The same for a hold on a saved card, where one try decides.
@@ -125,6 +130,9 @@ CARD_HOLD_STATUSES: Mapping[str, Made] = {
     "failed": declined,
     "ongoing": pending,
 }
+
+#: The same while no answer to it was ever read.
+UNANSWERED_CARD_HOLD_STATUSES: Mapping[str, Made] = {**CARD_HOLD_STATUSES, "ongoing": still_open}
 
 #: Asked about its capture. A hold that still stands says that none was done; one that is `ongoing` waits for the bank.
 CAPTURE_STATUSES: Mapping[str, Made] = {
