@@ -136,6 +136,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "card_number_refused": (422, "A card number is not taken here"),
     "capability_unsupported": (422, "No provider can do what is asked"),
     "amount_too_large": (422, "The amount is more than there is"),
+    "provider_misconfigured": (422, "The provider refuses our credentials"),
     "no_provider_account": (422, "No provider account is set up"),
     "idempotency_key_reused": (422, "The Idempotency-Key was used with another request"),
     "rate_limited": (429, "Too many requests"),

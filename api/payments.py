@@ -26,7 +26,7 @@ _CREATE = Policy(
     body="required",
     key="required",
     waits=True,
-    codes=("validation_failed", "capability_unsupported", "no_provider_account"),
+    codes=("validation_failed", "capability_unsupported", "no_provider_account", "provider_misconfigured"),
 )
 _CHANGE = ("not_found", "state_conflict", "operation_in_progress", "validation_failed", "capability_unsupported")
 _CAPTURE = Policy(

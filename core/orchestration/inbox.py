@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from core.domain.errors import Forged, NotFoundError
 from core.domain.identifiers import InvalidIdentifier, new_id, parse_id
 from core.domain.outcomes import Canceled, Facts, Succeeded
-from core.domain.statuses import OPEN_TRANSACTION, SURPLUS_ONLY
+from core.domain.statuses import OPEN_OR_SUCCEEDED, OPEN_TRANSACTION, SURPLUS_ONLY
 from core.orchestration import announce, disputes, jobs, payment_methods, provider_manager, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job, LeaseLost
@@ -236,9 +236,10 @@ def _match(connection: Connection, account_id: UUID, news: News) -> Matched | No
         marked = _by_mark(connection, account_id, news.transaction_id)
         if marked is not None:
             return marked
-    for provider_id in (news.provider_id, news.start_provider_id):
+    own = rows.REFUND if news.operation == "refund" else rows.NOT_REFUNDS
+    for provider_id, kinds in ((news.provider_id, own), (news.start_provider_id, rows.NOT_REFUNDS)):
         if provider_id is not None:
-            found = rows.find_by_provider(connection, account_id, provider_id)
+            found = rows.find_by_provider(connection, account_id, provider_id, kinds)
             if found:
                 payment = rows.lock_payment(connection, found[0]["payment_id"])
                 return Matched(payment, rows.lock_transaction(connection, found[0]["id"]))
@@ -256,7 +257,8 @@ def _by_mark(connection: Connection, account_id: UUID, mark: str) -> Matched | N
 def _apply(core: Core, connection: Connection, job: Job, news: News, matched: Matched, cause: Cause) -> str:
     payment, found = matched.payment, matched.transaction
     if news.outcome is None:
-        _have_asked(connection, job, payment, _ended(connection, found, news))
+        ended = _ended(connection, payment, found, news)
+        _have_asked(connection, job, payment, ended, told=news.operation == "start")
         return "the provider is asked"
     target = _transaction_for(connection, payment, found, news)
     if target is None:
@@ -270,25 +272,41 @@ def _apply(core: Core, connection: Connection, job: Job, news: News, matched: Ma
     if locked["kind"] == "void" and applied.payment["status"] == "canceled":
         announce.close_start(core, connection, applied.payment, cause)
     if applied.review is not None:
+        # The object itself is read; if it says the same, its job goes to a person.
+        _have_asked(connection, job, payment, [])
         return f"contradiction: {applied.review}"
     return "older than what is known" if applied.stale else "applied"
 
 
-def _ended(connection: Connection, found: Row, news: News) -> list[UUID]:
-    """What the news may speak of though we call it ended: a refund may fail, a charge be paid, after all."""
+def _ended(connection: Connection, payment: Row, found: Row, news: News) -> list[UUID]:
+    """What the news may speak of though we call it ended: a refund may fail, money be taken, after all."""
     if news.operation == "start":
         starts = [found] if status_manager.is_start(found) else []
         return [row["id"] for row in starts if row["status"] in ("declined", "not_executed", "canceled")]
     if found["kind"] == "refund":
         return [found["id"]]
     sent = rows.transactions_of(connection, found["payment_id"])
+    if news.operation in ("capture", "void"):
+        denied = _denied(payment, [row for row in sent if row["kind"] == news.operation])
+        return [] if denied is None else [denied["id"]]
     return [row["id"] for row in sent if row["kind"] == "refund" and row["status"] not in OPEN_TRANSACTION]
 
 
-def _have_asked(connection: Connection, job: Job, payment: Row, ended: list[UUID]) -> None:
+def _denied(payment: Row, same: Sequence[Row]) -> Row | None:
+    """The capture or release that we call ended without success, and that may have been done all the same.
+
+    None where another one of ours is open or has succeeded: then that is what was done. None unless the payment has
+    ended too: an authorized one has its hold asked about, and one that succeeded knows of its money.
+    """
+    alive = [row for row in same if row["status"] in OPEN_OR_SUCCEEDED]
+    over = payment["status"] in ("failed", "canceled")
+    return same[-1] if same and over and not alive else None
+
+
+def _have_asked(connection: Connection, job: Job, payment: Row, ended: list[UUID], *, told: bool = False) -> None:
     if ended:
         rows.doubt(connection, ended)
-    jobs.enqueue_sync(connection, job.scope, payment["id"])
+    jobs.enqueue_sync(connection, job.scope, payment["id"], told=told)
 
 
 def _transaction_for(connection: Connection, payment: Row, found: Row, news: News) -> Row | None:
@@ -301,8 +319,11 @@ def _transaction_for(connection: Connection, payment: Row, found: Row, news: New
     if news.operation == "refund":
         named = [row for row in sent if row["kind"] == "refund" and row["provider_id"] == news.provider_id]
         return named[0] if named and news.provider_id is not None else None
-    same = [row for row in sent if row["kind"] == news.operation and row["status"] not in ("declined", "not_executed")]
-    return same[-1] if same else None
+    same = [row for row in sent if row["kind"] == news.operation]
+    told = [row for row in same if row["status"] not in ("declined", "not_executed")]
+    if told:
+        return told[-1]
+    return _denied(payment, same) if isinstance(news.outcome, Succeeded) else None
 
 
 def _apply_foreign(core: Core, connection: Connection, payment: Row, news: News, cause: Cause) -> str:

@@ -124,19 +124,34 @@ def _hint(connection: Connection, lane: str, job_id: UUID) -> None:
 
 
 _ENQUEUE_SYNC = sa.text(
-    "INSERT INTO jobs (id, merchant_id, mode, kind, lane, status, payment_id) "
-    "VALUES (:id, :merchant, :mode, 'sync_payment', 'payments', 'queued', :payment) "
+    "INSERT INTO jobs (id, merchant_id, mode, kind, lane, status, payment_id, arguments) "
+    "VALUES (:id, :merchant, :mode, 'sync_payment', 'payments', 'queued', :payment, CAST(:arguments AS jsonb)) "
     "ON CONFLICT (payment_id) WHERE kind = 'sync_payment' AND status = 'queued' "
-    "DO UPDATE SET run_after = LEAST(jobs.run_after, EXCLUDED.run_after) RETURNING id"
+    "DO UPDATE SET run_after = LEAST(jobs.run_after, EXCLUDED.run_after), "
+    "arguments = jobs.arguments || EXCLUDED.arguments RETURNING id"
 )
 
 
-def enqueue_sync(connection: Connection, scope: Scope, payment_id: UUID) -> UUID:
-    """One waiting look at a payment, however many reasons there are for it."""
+def enqueue_sync(connection: Connection, scope: Scope, payment_id: UUID, *, told: bool = False) -> UUID:
+    """One waiting look at a payment, however many reasons there are for it.
+
+    `told`: the provider says that something has happened to its charge, so one look that sees nothing is not enough.
+    """
     values = {"id": new_id(), "merchant": scope.merchant_id, "mode": scope.mode, "payment": payment_id}
+    values["arguments"] = '{"told": true}' if told else "{}"
     found: UUID = connection.execute(_ENQUEUE_SYNC, values).scalar_one()
     _hint(connection, LANES["sync_payment"], found)
     return found
+
+
+_OTHER_SYNC = sa.text(
+    "SELECT 1 FROM jobs WHERE payment_id = :payment AND kind = 'sync_payment' AND status = 'queued' LIMIT 1"
+)
+
+
+def sync_waits(connection: Connection, payment_id: UUID) -> bool:
+    """Is another look at the payment queued already?"""
+    return connection.execute(_OTHER_SYNC, {"payment": payment_id}).first() is not None
 
 
 _RETURNING = (

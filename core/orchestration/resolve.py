@@ -32,6 +32,8 @@ from core.providers.base import LookUpRequest
 
 Row = Mapping[Any, Any]
 
+#: Times that a look which learned nothing is repeated by the times of look-ups, before the schedule goes on.
+_SOON_AGAIN = 3
 #: Seconds a provider call may still be under way: its own answer is awaited before anybody asks.
 _IN_FLIGHT = 40.0
 
@@ -51,16 +53,41 @@ def sync_payment(core: Core, job: Job) -> None:
     # Asked for only where there was money before: what is just paid has no refunds to be surprised by.
     charges = refund_lists.charges_with_money(core, job)
     questions = _prepare(core, job)
+    unheard, review = False, None
     for question in questions:
         result = _ask(core, job, question)
+        unheard = unheard or isinstance(result, Unknown | NotExecuted)
         with core.transaction(job.scope) as connection:
-            _apply(core, connection, job, question, result)
+            review = _apply(core, connection, job, question, result) or review
     asked = frozenset(question.transaction_id for question in questions)
     for charge in charges:
         refund_lists.look(core, job, charge, asked)
     with core.transaction(job.scope) as connection:
-        _plan_next(core, connection, job)
-        jobs.finish(connection, job)
+        _end_sync(core, connection, job, unheard, review)
+
+
+def _end_sync(core: Core, connection: Connection, job: Job, unheard: bool, review: str | None) -> None:
+    """A question without an answer is put again soon, and so is one that somebody told us to ask in vain."""
+    payment = rows.lock_payment(connection, job.payment)
+    if review is not None and not jobs.in_review(connection, job.payment):
+        jobs.finish(connection, job, "needs_review", {"code": "contradiction", "message": review})
+        return
+    sent = rows.transactions_of(connection, job.payment)
+    in_vain = bool(job.arguments.get("told")) and _start_is_open(sent)
+    soon = (unheard or in_vain) and job.attempts <= _SOON_AGAIN and not jobs.sync_waits(connection, job.payment)
+    if soon:
+        jobs.requeue(connection, job, core.settings.lookup_delays[job.attempts - 1], _IN_VAIN)
+        return
+    _plan_next(core, connection, payment, sent, further=not unheard)
+    jobs.finish(connection, job)
+
+
+def _start_is_open(sent: Sequence[Any]) -> bool:
+    begun = rows.latest_start(sent)
+    return begun is not None and begun["status"] in OPEN_TRANSACTION
+
+
+_IN_VAIN = {"code": "nothing_learned", "message": "the provider did not say how the payment stands; it is asked again"}
 
 
 def expire_payment(core: Core, job: Job) -> None:
@@ -120,32 +147,36 @@ def _hold_question(core: Core, connection: Connection, job: Job, payment: Row, b
     return Question(account, begun["id"], requests.hold_look_up(payment, begun), True)
 
 
-def _apply(core: Core, connection: Connection, job: Job, question: Question, result: LookUp) -> None:
+def _apply(core: Core, connection: Connection, job: Job, question: Question, result: LookUp) -> str | None:
+    """Why a person has to look, where what we heard contradicts what was asked for."""
     cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
     if isinstance(result, NotFound | Unknown | NotExecuted):
         # Nothing learned; the transaction's own job counts what was not found.
         provider_manager.heed(core, connection, job.scope, question.account, result, cause)
         if isinstance(result, NotFound) and not question.hold:
             _end_doubt(core, connection, question.transaction_id)
-        return
+        return None
     payment = rows.lock_payment(connection, job.payment)
     transaction = rows.lock_transaction(connection, question.transaction_id)
     # Asking took a while: another worker may have the job by now, and what it found is newer.
     jobs.check_lease(connection, job)
+    review: str | None = None
     if not question.hold:
         if not _left_to_its_job(payment, transaction, result):
             applied = status_manager.apply(core, connection, payment, transaction, result, cause)
             if transaction["kind"] == "void" and isinstance(result, Declined):
                 # As after an answer: then something else happened to the money.
                 announce.doubt_start(connection, job.scope, applied.payment)
+            review = applied.review
         rows.trust(connection, transaction["id"])
     elif not _asks_about_hold(payment, transaction, rows.transactions_of(connection, payment["id"])):
-        return
+        return None
     elif isinstance(result, Succeeded):
         taken = result.facts.amount_captured
         status_manager.apply_without_transaction(core, connection, payment, "capture", taken, cause)
     elif isinstance(result, Canceled):
         status_manager.apply_without_transaction(core, connection, payment, "void", None, cause)
+    return review
 
 
 def _end_doubt(core: Core, connection: Connection, transaction_id: UUID) -> None:
@@ -162,10 +193,8 @@ def _left_to_its_job(payment: Row, transaction: Row, result: LookUp) -> bool:
     return lost and transaction["status"] in ("sent", "unknown") and payment["next_action_sealed"] is None
 
 
-def _plan_next(core: Core, connection: Connection, job: Job) -> None:
-    """Ask again later while anything is open, less and less often."""
-    payment = rows.lock_payment(connection, job.payment)
-    sent = rows.transactions_of(connection, job.payment)
+def _plan_next(core: Core, connection: Connection, payment: Row, sent: Sequence[Row], *, further: bool) -> None:
+    """Ask again later while anything is open, less and less often; as often as before unless `further`."""
     now = present(connection)
     doubted = any(row["recheck_at"] is not None for row in sent)
     is_open = doubted or any(row["status"] in OPEN_TRANSACTION for row in sent) or payment["status"] == "authorized"
@@ -173,7 +202,7 @@ def _plan_next(core: Core, connection: Connection, job: Job) -> None:
     delays = core.settings.sync_delays
     values: dict[str, Any] = {"next_sync_at": None}
     if is_open:
-        count = min(payment["sync_count"] + 1, len(delays) - 1)
+        count = min(payment["sync_count"] + (1 if further else 0), len(delays) - 1)
         values = {"next_sync_at": now + timedelta(seconds=delays[count]), "sync_count": count}
     elif watched:
         values = {"next_sync_at": now + timedelta(seconds=delays[-1])}

@@ -93,6 +93,9 @@ def _against_manual_capture(capabilities: Capabilities, wish: Wish) -> list[str]
     return []
 
 
+#: The provider refused the account's credentials.
+SUSPENDED = "the account is suspended"
+
 _ACCOUNTS = (
     sa.select(
         provider_accounts.c.id,
@@ -151,6 +154,9 @@ def require_eligible(found: Sequence[Candidate], wish: Wish) -> None:
             code="no_provider_account",
         )
     errors = [FieldError(_field(reason), f"{one.provider}: {reason}") for one in relevant for reason in one.reasons]
+    if any(one.reasons == (SUSPENDED,) for one in relevant):
+        what = "the provider refuses our credentials; whoever runs Tollgate replaces them with `tollgate accounts add`"
+        raise RequestRefused(what, code="provider_misconfigured", errors=errors)
     raise CapabilityUnsupported("no provider account can carry this payment", errors=errors)
 
 

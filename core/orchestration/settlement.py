@@ -28,6 +28,9 @@ from core.domain.statuses import CHARGE_KINDS, SURPLUS_ONLY, may_step
 
 Row = Mapping[Any, Any]
 
+#: In a transaction's `extra`: the sum received by an answer that contradicted what was asked for.
+CONTRADICTED = "contradicted_received"
+
 TRANSACTION_STATUS: Mapping[type, str] = {
     Succeeded: "succeeded",
     Pending: "pending",
@@ -151,6 +154,9 @@ def _contradicted(made: Plan, payment: Row, transaction: Row, facts: Facts, diff
     if transaction["kind"] in CHARGE_KINDS or transaction["kind"] == "capture":
         received = facts.amount_received if facts.amount_received is not None else facts.amount
         made.payment["amount_received"] = max(payment["amount_received"], received or 0)
+        made.transaction["extra"] = {**transaction["extra"], **facts.extra, CONTRADICTED: str(received or 0)}
+    if transaction["kind"] in CHARGE_KINDS and may_step("payment", payment["status"], "processing"):
+        made.payment_status = "processing"  # the customer has done their part, whatever the sum is
     made.review = difference
     made.finding = ("amount_mismatch", {"difference": difference})
     return made
@@ -241,10 +247,12 @@ def _taken(payment: Row, transaction: Row, facts: Facts) -> dict[str, Any]:
     if transaction["kind"] == "authorize":
         return {"amount_authorized": max(payment["amount_authorized"], facts.amount_authorized or amount)}
     received = facts.amount_received if facts.amount_received is not None else amount
+    # A sum that was doubted is replaced by the one that settles it; any other is never lowered by a repetition.
+    doubted = transaction["status"] != "succeeded" and CONTRADICTED in transaction["extra"]
     return {
         "amount_authorized": max(payment["amount_authorized"], amount),
         "amount_captured": max(payment["amount_captured"], facts.amount_captured or amount),
-        "amount_received": max(payment["amount_received"], received),
+        "amount_received": received if doubted else max(payment["amount_received"], received),
     }
 
 

@@ -259,7 +259,7 @@ class TestSuspended:
         key = world.make_key("test", merchant_id=scope.merchant_id)
         self._suspend(world, scope, account_id)
         refused = world.post("/v1/payments", world.payment_body(), key=key)
-        assert (refused.status_code, refused.json()["code"]) == (422, "capability_unsupported")
+        assert (refused.status_code, refused.json()["code"]) == (422, "provider_misconfigured")
         assert refused.json()["errors"] == [{"field": "provider", "message": "stripe: the account is suspended"}]
         save(world, scope, account)
         taken = world.post("/v1/payments", world.payment_body(), key=key)

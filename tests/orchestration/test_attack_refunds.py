@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from core.domain.identifiers import public_id
+from core.domain.identifiers import parse_id, public_id
 from core.domain.outcomes import Decline, DeclineCategory, Declined, Facts, LookUp
 from core.orchestration import announce, jobs
 from core.persistence.queries import payments as rows
@@ -175,3 +175,13 @@ def test_a_paystack_refund_that_fails_days_later_is_taken_back(world: World, mon
     by_hand.deliver_all(world, [json.dumps({"event": "refund.failed", "data": told}).encode()], "paystack")
     assert refund_status(world, asked) == "failed"
     assert world.payment(payment["id"])["amount_refunded"] == 0
+
+
+def test_what_went_back_although_we_called_it_failed_is_not_given_back_again(world: World) -> None:
+    payment = world.pay()
+    with world.owner.begin() as connection:
+        statement = "UPDATE payments SET amount_refunded = 1000 WHERE id = %s"
+        connection.exec_driver_sql(statement, (str(parse_id("payment", payment["id"])),))
+    answer = world.post(f"/v1/payments/{payment['id']}/refunds", {"amount": 5000})
+    assert (answer.status_code, answer.json()["code"]) == (422, "amount_too_large")
+    assert world.post(f"/v1/payments/{payment['id']}/refunds", {"amount": 4000}).status_code == 202

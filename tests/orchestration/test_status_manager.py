@@ -195,7 +195,7 @@ class TestMoney:
             done = status_manager.apply(world.worker, connection, row, charge, said, CAUSE)
         assert done.review == "the provider says 4000, we asked for 5000"
         seen = world.payment(payment["id"])
-        assert (seen["status"], seen["amount_received"], seen["amount_captured"]) == ("requires_action", 4000, 0)
+        assert (seen["status"], seen["amount_received"], seen["amount_captured"]) == ("processing", 4000, 0)
         assert by_hand.findings(world, payment) == ["amount_mismatch"]
 
     @pytest.mark.parametrize(
