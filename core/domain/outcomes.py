@@ -93,6 +93,8 @@ class Facts:
 
 #: In `Facts.extra`: the object a declined charge left behind at the provider, still payable until it is ended.
 CANCEL_AFTER_DECLINE = "cancel_after_decline"
+#: `NotExecuted.detail`, word for word: the customer object that was named is not there any more.
+CUSTOMER_GONE = "customer_gone"
 
 
 def _stamp(moment: datetime) -> str:

@@ -181,7 +181,7 @@ def begin_provider_customer(connection: Connection, scope: Scope, customer_id: U
 
     Commit it before the provider is asked: its key and time let everybody find what a lost answer has made.
     """
-    key = f"{public_id('customer', customer_id)}-{public_id('provider_account', account_id)}"
+    key = _provider_key(customer_id, account_id)
     values = {"customer_id": customer_id, "provider_account_id": account_id, "provider_key": key}
     rows.insert_provider_customer(connection, scope, values)
     row = rows.find_provider_customer(connection, customer_id, account_id)
@@ -193,6 +193,23 @@ def begin_provider_customer(connection: Connection, scope: Scope, customer_id: U
 def keep_provider_customer(connection: Connection, customer_id: UUID, account_id: UUID, provider_id: str) -> str:
     """The id that holds: the first one to be written."""
     return rows.name_provider_customer(connection, customer_id, account_id, provider_id)
+
+
+def forget_provider_customer(connection: Connection, customer_id: UUID, account_id: UUID, provider_id: str) -> None:
+    """The object is gone at the provider: the next one is made under a numbered key.
+
+    Under the old key the provider would go on answering with the object that is gone.
+    """
+    row = rows.find_provider_customer(connection, customer_id, account_id)
+    if row is None:
+        return
+    first = _provider_key(customer_id, account_id)
+    number = int(row["provider_key"].removeprefix(first).removeprefix("-") or 1)
+    rows.unname_provider_customer(connection, customer_id, account_id, provider_id, f"{first}-{number + 1}")
+
+
+def _provider_key(customer_id: UUID, account_id: UUID) -> str:
+    return f"{public_id('customer', customer_id)}-{public_id('provider_account', account_id)}"
 
 
 def customer_request(core: Core, connection: Connection, scope: Scope, row: Row) -> CustomerRequest:

@@ -41,7 +41,8 @@ def take_notice(connection: Connection, scope: Scope, account_id: UUID, news: Di
     if known is not None:
         payment_id, transaction_id = known["payment_id"], known["transaction_id"]
     else:
-        found = [row for one in news.charge_ids for row in rows.find_by_provider(connection, account_id, one)]
+        named = (rows.find_by_provider(connection, account_id, one, rows.TAKES) for one in news.charge_ids)
+        found = [row for these in named for row in these]
         charges = [row for row in found if status_manager.is_start(row)] or found
         if not charges:
             return None

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Succeeded
+from core.domain.outcomes import CUSTOMER_GONE, LookUp, NotExecuted, NotExecutedReason, Succeeded
 from core.orchestration import customers, jobs, pacing, provider_manager, settlement, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.orchestration.provider_manager import OpenedAccount
-from core.orchestration.steps import Enrol, Step
+from core.orchestration.steps import Enrol, Send, Step
 from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
+from core.providers.base import StartRequest
 
 Row = Mapping[Any, Any]
 
@@ -61,6 +63,46 @@ def settle(core: Core, connection: Connection, job: Job, step: Enrol, result: Lo
     wait = (result.retry_after or 0.0) if isinstance(result, NotExecuted) else 0.0
     jobs.requeue(connection, job, max(delays[job.attempts - 1], wait), _WAITING)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A payment that was refused because the customer it named, `provider_id`, is gone at the provider."""
+
+    step: Send
+    result: NotExecuted
+    provider_id: str
+
+
+def lost_customer(step: Step, result: LookUp) -> Lost | None:
+    if not isinstance(result, NotExecuted) or result.detail != CUSTOMER_GONE:
+        return None
+    if not isinstance(step, Send) or not isinstance(step.request, StartRequest) or step.was_ambiguous:
+        return None  # an earlier send may have arrived, while the customer was there still: then it is looked up
+    named = step.request.provider_customer
+    return None if named is None else Lost(step, result, named)
+
+
+def begin_again(core: Core, connection: Connection, job: Job, lost: Lost) -> bool:
+    """Forget the customer that is lost, and put the payment back to be started with another one.
+
+    False when this payment has been put back before: then it fails, and only the next one gets another customer.
+    Raises LeaseLost.
+    """
+    payment = rows.lock_payment(connection, job.payment)
+    jobs.check_lease(connection, job)
+    if payment["customer_id"] is None:
+        return False
+    customer_id = payment["customer_id"]
+    customers.forget_provider_customer(connection, customer_id, lost.step.account.account_id, lost.provider_id)
+    before = [row["evidence"] or {} for row in rows.transactions_of(connection, payment["id"])]
+    if any(evidence.get("detail") == CUSTOMER_GONE for evidence in before):
+        return False
+    cause = Cause("answer", "worker", job.arguments.get("request_id"), job.reference)
+    transaction = rows.lock_transaction(connection, lost.step.transaction_id)
+    status_manager.apply(core, connection, payment, transaction, lost.result, cause, keep_payment=True)
+    jobs.requeue(connection, job, 0.0, _WAITING)
+    return True
 
 
 #: Asking again would bring the same answer.

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
-from core.domain.outcomes import Facts, NotExecuted, NotExecutedReason, Succeeded, Unknown
+from core.domain.outcomes import CUSTOMER_GONE, Facts, NotExecuted, NotExecutedReason, Succeeded, Unknown
 from core.orchestration import customers, jobs, payment_methods, provider_manager
 from core.orchestration.asking import ask, guarded
 from core.orchestration.context import Cause, Core
@@ -117,6 +117,10 @@ def push_customer(core: Core, job: Job) -> None:
                 jobs.requeue(connection, job, 0.0)  # changed while we told: the last one to tell tells the newest
             else:
                 jobs.finish(connection, job)
+        elif isinstance(result, NotExecuted) and result.detail == CUSTOMER_GONE and request.provider_id is not None:
+            # Nobody is left there to be told; the next payment that saves makes another, with all there is to know.
+            customers.forget_provider_customer(connection, job.target, account_id, request.provider_id)
+            jobs.finish(connection, job)
         elif _refused(result) or not _later(core, connection, job, account, result):
             message = "the provider did not take the customer's new details; change the customer to try again"
             jobs.finish(connection, job, "failed", {"code": "customer_not_updated", "message": message})

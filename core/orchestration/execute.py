@@ -258,7 +258,8 @@ def _send(provider: PaymentProvider, request: Request) -> Outcome:
 
 
 def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
-    if core.together is not None and not isinstance(step, Enrol):
+    lost = enrol.lost_customer(step, result)
+    if core.together is not None and lost is None and not isinstance(step, Enrol):
         try:
             following: Step | None = core.together.settle(core, job, step, result)
             return following
@@ -269,6 +270,8 @@ def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
             with core.transaction(job.scope) as connection:
                 if isinstance(step, Enrol):
                     return enrol.settle(core, connection, job, step, result, starting.start)
+                if lost is not None and enrol.begin_again(core, connection, job, lost):
+                    return None
                 return settle.settle(core, connection, job, step, result)
         except _TROUBLE:
             if pause is None:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import new_id
+from core.domain.outcomes import CUSTOMER_GONE
 from core.domain.statuses import FINAL_PAYMENT
 from core.orchestration import (
     announce,
@@ -111,11 +112,12 @@ def _account_of_method(connection: Connection, payment: Row) -> UUID | None:
 
 
 def used_accounts(starts: Sequence[Row]) -> frozenset[UUID]:
-    """Accounts that proved unable; a page that was only never delivered says nothing against its account."""
+    """Accounts that proved unable; a page never delivered, or a customer gone, says nothing against its account."""
     return frozenset(
         row["provider_account_id"]
         for row in starts
-        if row["status"] == "not_executed" and (row["evidence"] or {}).get("detail") != NEVER_DELIVERED
+        if row["status"] == "not_executed"
+        and (row["evidence"] or {}).get("detail") not in (NEVER_DELIVERED, CUSTOMER_GONE)
     )
 
 

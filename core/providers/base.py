@@ -137,7 +137,10 @@ class PaymentProvider(Protocol):
         """Every refund the provider has of a charge, ours and its dashboard's, each with its id and outcome."""
 
     def upsert_customer(self, request: CustomerRequest) -> Succeeded | NotExecuted | Unknown:
-        """`facts.provider_id` names the provider's object. The same key never makes a second one."""
+        """`facts.provider_id` names the provider's object. The same key never makes a second one.
+
+        NotExecuted with the detail CUSTOMER_GONE says, as from `start`, that the object named is not there any more.
+        """
 
     def forget_method(self, request: ForgetRequest) -> Succeeded | NotExecuted | Unknown:
         """Succeeded also when the method was gone already."""

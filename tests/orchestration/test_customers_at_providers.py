@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from core.domain.identifiers import parse_id, public_id
 from core.domain.outcomes import KeptMethod
 from core.orchestration import payment_methods, provider_manager
+from core.providers.stripe import StripeProvider
 from tests.orchestration.by_hand import at_once, client
 from tests.support.waiting import wait_until
 from tests.support.world import World
@@ -295,3 +296,73 @@ def test_a_provider_that_never_learns_the_details_fails_only_its_job(
     )
     assert (row["status"], row["attempts"], row["error"]["code"]) == ("failed", tries, "customer_not_updated")
     assert world.get(f"/v1/customers/{person}").json()["name"] == "Countess"
+
+
+def delete_at_stripe(world: World, person: str) -> str:
+    (kept,) = at_stripe(world, person)
+    client(world).v1.customers.delete(kept["id"])
+    world.settle()
+    return str(kept["id"])
+
+
+def made_at_stripe(world: World, person: str) -> Any:
+    return world.one(
+        "SELECT provider_key, provider_id, first_sent_at > created_at AS anew FROM provider_customers"
+        " WHERE customer_id = :id",
+        id=parse_id("customer", person),
+    )
+
+
+@pytest.mark.parametrize("method", ["token", "redirect"])
+def test_one_deleted_in_the_dashboard_is_made_again_by_the_next_payment_that_saves(world: World, method: str) -> None:
+    person = customer(world)
+    saved_at_stripe(world, person)
+    for number in (2, 3):
+        gone = delete_at_stripe(world, person)
+        wanted = {} if method == "token" else {"payment_method": {"type": "redirect"}, "provider": "stripe"}
+        payment = world.pay(customer=person, save_payment_method=True, **wanted)
+        assert payment["status"] == ("succeeded" if method == "token" else "requires_action"), payment["decline"]
+        row = made_at_stripe(world, person)
+        assert row["provider_id"] not in (None, gone)
+        assert (row["provider_key"].rpartition("-")[2], row["anew"]) == (str(number), True)
+        (kept,) = at_stripe(world, person)
+        assert (kept["id"], kept["email"]) == (row["provider_id"], PERSON["email"])
+        starts = [(one["number"], one["status"]) for one in world.transactions(payment["id"])]
+        assert starts == [(1, "not_executed"), (2, "succeeded" if method == "token" else "requires_action")]
+        if method == "token":
+            assert len(world.charges("stripe", payment["id"])) == 1
+            assert payment["payment_method"] is not None
+
+
+def test_new_details_for_one_deleted_there_wait_for_the_next_payment_that_saves(world: World) -> None:
+    person = customer(world)
+    saved_at_stripe(world, person)
+    delete_at_stripe(world, person)
+    world.request("PATCH", f"/v1/customers/{person}", json={"name": "Countess"})
+    world.settle()
+    assert made_at_stripe(world, person)["provider_id"] is None
+    payment = world.pay(customer=person, save_payment_method=True)
+    assert payment["status"] == "succeeded"
+    assert [one["status"] for one in world.transactions(payment["id"])] == ["succeeded"]
+    assert [one["name"] for one in at_stripe(world, person)] == ["Countess"]
+
+
+def test_a_customer_that_is_always_gone_fails_the_payment_in_words(world: World, monkeypatch: Any) -> None:
+    """Deleted as soon as it was made: two tries, then the merchant is told."""
+    person = customer(world)
+    saved_at_stripe(world, person)
+    real = StripeProvider.upsert_customer
+
+    def made_and_deleted(self: Any, request: Any) -> Any:
+        done = real(self, request)
+        client(world).v1.customers.delete(done.facts.provider_id)
+        return done
+
+    delete_at_stripe(world, person)
+    monkeypatch.setattr(StripeProvider, "upsert_customer", made_and_deleted)
+    payment = world.pay(customer=person, save_payment_method=True)
+    assert (payment["status"], payment["decline"]["code"]) == ("failed", "provider_refused")
+    assert [one["status"] for one in world.transactions(payment["id"])] == ["not_executed", "not_executed"]
+    assert "customer" in payment["decline"]["message"]
+    monkeypatch.undo()
+    assert world.pay(customer=person, save_payment_method=True)["status"] == "succeeded"

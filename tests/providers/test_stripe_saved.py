@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
 import requests
 
 from core.domain.outcomes import (
+    CUSTOMER_GONE,
     ActionRequired,
     DeclineCategory,
     Declined,
@@ -21,6 +22,7 @@ from core.domain.outcomes import (
     Unknown,
 )
 from core.providers.base import ChargeRef, CustomerRequest, ForgetRequest, News, PaymentProvider, Person, SavedMethod
+from core.providers.stripe.client import StripeCalls
 from tests.providers.driver import fresh, look_up_of, start_request
 from tests.providers.stripe_driver import AUTHENTICATE, BACK, DECLINED, StripeDriver
 from tests.support.sandboxes import Sandbox
@@ -31,6 +33,18 @@ ADA = Person(email="ada@example.com", name="Ada", phone="+15550100")
 @pytest.fixture
 def driver(sandboxes: dict[str, Sandbox]) -> StripeDriver:
     return StripeDriver(sandboxes["stripe"])
+
+
+@pytest.fixture
+def their_time(driver: StripeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests move the sandbox's clock: the look for a customer goes by the same."""
+
+    class Theirs(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Theirs:
+            return cls.fromtimestamp(driver.now().timestamp(), tz)
+
+    monkeypatch.setattr("core.providers.stripe.customers.datetime", Theirs)
 
 
 def get(driver: StripeDriver, path: str) -> Any:
@@ -110,6 +124,10 @@ def test_a_customer_stripe_does_not_know_is_named(driver: StripeDriver) -> None:
     outcome = driver.provider().start(driver.request(save_method=True, provider_customer="cus_nobody"))
     assert isinstance(outcome, NotExecuted)
     assert (outcome.reason, outcome.param) == (NotExecutedReason.INVALID_REQUEST, "customer")
+    assert outcome.detail == CUSTOMER_GONE
+    page = driver.provider().start(driver.page_request("charge", save_method=True, provider_customer="cus_nobody"))
+    assert isinstance(page, NotExecuted)
+    assert page.detail == CUSTOMER_GONE
 
 
 @pytest.mark.parametrize("kind", ["charge", "authorize"])
@@ -248,13 +266,14 @@ def test_details_that_stripe_refuses_do_not_lose_the_customer(driver: StripeDriv
     assert (known.reason, known.param) == (NotExecutedReason.INVALID_REQUEST, "customer.email")
     gone = provider.upsert_customer(replace(customer_request(), provider_id="cus_nobody"))
     assert isinstance(gone, NotExecuted)
-    assert gone.provider_code == "resource_missing"
+    assert (gone.provider_code, gone.detail) == ("resource_missing", CUSTOMER_GONE)
 
 
 @pytest.mark.parametrize("effect", ["reset_after", "status_after"])
+@pytest.mark.usefixtures("their_time")
 def test_a_lost_customer_is_not_made_twice(driver: StripeDriver, effect: str) -> None:
     """Stripe keeps a 500 and replays it under the key; then the mark finds what was made."""
-    provider, request, now = driver.provider(), customer_request(), datetime.now(UTC)
+    provider, request, now = driver.provider(), customer_request(), driver.now()
     driver.fault(effect, "customers.create", **({"status": 500} if effect == "status_after" else {}))
     assert isinstance(provider.upsert_customer(request), Unknown)
     made = provider.upsert_customer(replace(request, first_sent_at=now))
@@ -264,6 +283,28 @@ def test_a_lost_customer_is_not_made_twice(driver: StripeDriver, effect: str) ->
     assert isinstance(found, Succeeded)
     assert found.facts.provider_id == made.facts.provider_id
     assert len(get(driver, "customers")["data"]) == 1
+
+
+@pytest.mark.usefixtures("their_time")
+def test_the_look_for_a_lost_customer_has_an_end(driver: StripeDriver) -> None:
+    """Years after the first try not everybody who was made since is walked through."""
+    provider, asked = driver.provider(), []
+    real = StripeCalls.list_customers
+    sent = driver.now() - timedelta(days=700)
+
+    def listing(self: Any, params: Any) -> Any:
+        asked.append(params["created"])
+        return real(self, params)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StripeCalls, "list_customers", listing)
+        assert isinstance(provider.upsert_customer(customer_request(first_sent_at=sent)), Succeeded)
+        driver.fault("status_before", "customers.create", status=500)
+        assert isinstance(provider.upsert_customer(customer_request(first_sent_at=sent)), Unknown)
+    assert len(asked) == 3
+    for window in asked:
+        assert window["lte"] - window["gte"] < timedelta(days=3).total_seconds()
+    assert asked[-1]["lte"] > driver.now().timestamp(), "what was made just now is found"
 
 
 def test_a_customer_that_never_arrived_is_made_after_the_look(driver: StripeDriver) -> None:

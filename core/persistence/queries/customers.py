@@ -91,6 +91,20 @@ def name_provider_customer(connection: Connection, customer_id: UUID, account_id
     return str(connection.execute(statement).scalar_one())
 
 
+def unname_provider_customer(
+    connection: Connection, customer_id: UUID, account_id: UUID, provider_id: str, provider_key: str
+) -> None:
+    """Begin again under another key; nothing where another id holds by now."""
+    table = provider_customers
+    statement = table.update().where(
+        table.c.customer_id == customer_id,
+        table.c.provider_account_id == account_id,
+        table.c.provider_id == provider_id,
+    )
+    now = sa.func.app_now()
+    connection.execute(statement.values(provider_id=None, provider_key=provider_key, first_sent_at=now, updated_at=now))
+
+
 def known_at(connection: Connection, scope: Scope, customer_id: UUID) -> Sequence[UUID]:
     """Provider accounts at which the person has an object."""
     table = provider_customers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,11 @@ from core.persistence.queries import opening
 from core.persistence.tables import bodies, customers, payments, refunds, transactions
 
 Values = Mapping[str, Any]
+
+#: Kinds of transactions whose ids at a provider are of one family.
+REFUND = frozenset({"refund"})
+TAKES = CHARGE_KINDS | {"capture"}
+NOT_REFUNDS = TAKES | {"void"}
 
 
 def seek_payment(connection: Connection, payment_id: UUID) -> RowMapping | None:
@@ -165,12 +170,18 @@ def trust(connection: Connection, transaction_id: UUID) -> None:
     connection.execute(statement.values(recheck_at=None))
 
 
-def find_by_provider(connection: Connection, account_id: UUID, provider_id: str) -> Sequence[RowMapping]:
-    """Transactions that name a provider's object, as their own id or as the charge behind it."""
+def find_by_provider(
+    connection: Connection, account_id: UUID, provider_id: str, kinds: Collection[str]
+) -> Sequence[RowMapping]:
+    """Transactions of these kinds that name a provider's object, as their own id or as the charge behind it.
+
+    Some providers number charges and refunds each from one: a number alone does not tell which of them it is.
+    """
     query = (
         sa.select(transactions)
         .where(
             transactions.c.provider_account_id == account_id,
+            transactions.c.kind.in_(kinds),
             sa.or_(transactions.c.provider_id == provider_id, transactions.c.provider_charge_id == provider_id),
         )
         .order_by(transactions.c.id)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import stripe
 
-from core.domain.outcomes import NotExecuted, NotExecutedReason, Unknown
+from core.domain.outcomes import CUSTOMER_GONE, NotExecuted, NotExecutedReason, Unknown
 from core.providers.stripe.fields import FIELDS, field_of
 from core.providers.stripe.redaction import redacted
 from core.providers.transport import TransportError, never_sent
@@ -154,12 +154,22 @@ class Failure:
             raw=self.raw(),
         )
 
+    def names_lost_customer(self) -> bool:
+        """The customer that a payment named is not there: deleted by somebody, or another account's."""
+        return self.missing and self.param == "customer"
+
     def raw(self) -> Mapping[str, Any] | None:
         return {"error": self.error} if self.error else None
 
     def advice(self) -> str:
         status = f" (HTTP {self.http_status})" if self.http_status else ""
         return _ADVICE.get(self.verdict, f"Stripe did not answer as expected{status}; try again.")
+
+
+def customer_gone(failure: Failure) -> NotExecuted | Unknown:
+    """What a refusal for want of the customer is told as: another one can be made, and the call be made again."""
+    outcome = failure.outcome()
+    return replace(outcome, detail=CUSTOMER_GONE) if isinstance(outcome, NotExecuted) else outcome
 
 
 class Failed(Exception):

@@ -23,7 +23,7 @@ from core.providers.stripe.client import StripeCalls
 from core.providers.stripe.currencies import CURRENCIES, Inexact, to_stripe
 from core.providers.stripe.declines import decline_of
 from core.providers.stripe.facts import capture_facts, id_of, start_facts
-from core.providers.stripe.failures import Failed, Failure
+from core.providers.stripe.failures import Failed, Failure, customer_gone
 from core.providers.stripe.fields import FIELDS, OF_SAVED
 from core.providers.stripe.marks import CAPTURE
 from core.providers.stripe.methods import with_method
@@ -77,7 +77,13 @@ def _after_failed_start(calls: StripeCalls, request: StartRequest, failure: Fail
     if failure.verdict == "already" and intent_id:
         answer = _read_again(lambda: outcomes.read_start(calls.get_intent(intent_id)))
         return outcomes.settled(answer, failure.outcome())
-    return failure.outcome(OF_SAVED if request.saved else FIELDS)
+    return _refusal(request, failure)
+
+
+def _refusal(request: StartRequest, failure: Failure) -> NotExecuted | Unknown:
+    if request.saved:
+        return failure.outcome(OF_SAVED)
+    return customer_gone(failure) if failure.names_lost_customer() else failure.outcome(FIELDS)
 
 
 def _cancel_declined(calls: StripeCalls, request: StartRequest, outcome: Declined) -> Declined:
@@ -100,7 +106,7 @@ def _start_on_page(calls: StripeCalls, request: StartRequest, units: int) -> Out
     try:
         session = calls.create_session(session_params(request, units), request.provider_key)
     except Failed as failed:
-        return failed.failure.outcome()
+        return _refusal(request, failed.failure)
     return _outcome(outcomes.read_session(session))
 
 
