@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+#: Seconds ahead of the machine: ten years. What lies far beyond is no date any more, and the clock never goes back.
+FURTHEST = 10 * 366 * 86400.0
+
 
 class Clock:
     def __init__(self, offset: float = 0.0) -> None:
@@ -16,9 +19,13 @@ class Clock:
     def advance(self, seconds: float) -> float:
         """Moves time forward; it never goes back, as objects already carry its stamps.
 
-        Raises ValueError for a negative number of seconds.
+        Raises ValueError for a negative number of seconds, and for one that leads beyond FURTHEST.
         """
-        if seconds < 0:
-            raise ValueError("advance_seconds must be 0 or more")
+        left = max(0.0, FURTHEST - self.offset)
+        if not 0 <= seconds <= left:  # in this form NaN is refused, too
+            raise ValueError(
+                f"advance_seconds must be from 0 to {left:.0f}: the clock goes at most ten years ahead, and never "
+                "back; for more, start with an empty --data-dir"
+            )
         self.offset += seconds
         return self.now()

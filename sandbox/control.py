@@ -13,6 +13,8 @@ from .ledger import Json
 from .provider import MakesDisputes, Provider
 from .world import Account, Desk, World
 
+BODY = 'send an object such as {"advance_seconds": 60}, with names and texts in double quotes'
+
 Door = Callable[[World, Provider, Raw, tuple[str, ...]], Any]
 
 
@@ -35,9 +37,12 @@ def answer(world: World, provider: Provider, raw: Raw) -> Reply:
 
 
 def _posted(raw: Raw) -> Json:
-    body = json.loads(raw.body or b"{}")
+    try:
+        body = json.loads(raw.body or b"{}")
+    except (ValueError, RecursionError):
+        raise ValueError(f"the body cannot be read as JSON; {BODY}") from None
     if not isinstance(body, dict):
-        raise ValueError("a JSON object is needed")
+        raise ValueError(f"the body is JSON, but no object; {BODY}")
     return body
 
 
@@ -118,7 +123,7 @@ def post_fault(world: World, provider: Provider, raw: Raw, args: tuple[str, ...]
     asked = wanted.pop("provider", provider.name)
     if asked != provider.name:
         raise ValueError(f"this is {provider.name}; each provider has doors of its own")
-    fault = world.faults.add(wanted)
+    fault = world.faults.add(wanted, provider.operations)
     if fault.effect == faults.REFUSE and not fault.aimed and world.faults.hit(fault):
         world.listener.refuse(fault.ms / 1000)
     return next(shown for shown in world.faults.shown() if shown["id"] == fault.id)
@@ -152,7 +157,10 @@ def post_dispute(world: World, provider: Provider, raw: Raw, args: tuple[str, ..
 
 def get_webhooks(world: World, provider: Provider, raw: Raw, args: tuple[str, ...]) -> Json:
     asked = _asked(raw)
-    return world.webhooks.log(_account(world, raw), asked.get("type"), int(asked.get("limit", "1000")))
+    limit = asked.get("limit", "1000")
+    if not (limit.isascii() and limit.isdecimal() and 1 <= len(limit) <= 6):
+        raise ValueError("limit must be a whole number from 0 to 999999")
+    return world.webhooks.log(_account(world, raw), asked.get("type"), int(limit))
 
 
 def resend_webhooks(world: World, provider: Provider, raw: Raw, args: tuple[str, ...]) -> Json:

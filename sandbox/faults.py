@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,16 @@ WEBHOOK_EFFECTS = {
 }
 EFFECTS = CALL_EFFECTS | WEBHOOK_EFFECTS
 _CALL_ONLY = ("operation", "method", "path", "metadata", "params")
+_TEXTS = {"operation", "method", "path", "event", "secret_key"}
+_OBJECTS = {"metadata", "params"}
+#: Least, most, and whether the number has to be whole.
+_RANGES: dict[str, tuple[float, float, bool]] = {
+    "times": (1, 1_000_000, True),  # "for ever" is many times, until the order is removed
+    "status": (200, 599, True),
+    "ms": (0, 86_400_000, False),  # a day: webhooks come late by hours
+    "probability": (0, 1, False),
+    "seed": (0, 2**53, True),
+}
 
 
 @dataclass(slots=True)
@@ -102,9 +114,9 @@ class Faults:
         self._faults: list[Fault] = []
         self._dice: dict[str, random.Random] = {}
 
-    def add(self, wanted: Json) -> Fault:
+    def add(self, wanted: Json, operations: Collection[str]) -> Fault:
         """Takes an order as posted; raises ValueError saying what is wrong with it."""
-        _check(wanted)
+        _check(wanted, operations)
         fault = Fault(id=ids.fresh("fault_", 12), **wanted)
         self._faults.append(fault)
         self._dice[fault.id] = random.Random(fault.seed)  # noqa: S311  (repeatable dice, no secret)
@@ -137,20 +149,42 @@ class Faults:
         return [asdict(fault) for fault in self._faults]
 
 
-def _check(wanted: Json) -> None:
+def _check(wanted: Json, operations: Collection[str]) -> None:
     effect = wanted.get("effect")
     if effect not in EFFECTS:
         raise ValueError(f"effect must be one of {', '.join(sorted(EFFECTS))}")
     unknown = set(wanted) - set(Fault.__dataclass_fields__) | {"id", "fired"} & set(wanted)
     if unknown:
         raise ValueError(f"unknown field {', '.join(sorted(unknown))}")
-    if effect.startswith("status_") and not isinstance(wanted.get("status"), int):
+    _check_forms(wanted)
+    if effect.startswith("status_") and "status" not in wanted:
         raise ValueError("status is needed with status_before and status_after")
     if effect in WEBHOOK_EFFECTS and any(name in wanted for name in _CALL_ONLY):
         raise ValueError(f"{effect} meets webhooks: it knows event and secret_key, not {', '.join(_CALL_ONLY)}")
     if effect not in WEBHOOK_EFFECTS and "event" in wanted:
         raise ValueError(f"{effect} meets calls: event is for the webhook effects")
-    for name in ("times", "ms", "probability"):
-        value = wanted.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise ValueError(f"{name} must be a number of 0 or more")
+    _check_operation(wanted.get("operation"), operations)
+
+
+def _check_forms(wanted: Json) -> None:
+    """Every field that is given has its kind and its range."""
+    for name in _TEXTS & set(wanted):
+        if not isinstance(wanted[name], str) or not wanted[name]:
+            raise ValueError(f"{name} must be a text of at least one character; leave it out to meet every one")
+    for name in _OBJECTS & set(wanted):
+        if not isinstance(wanted[name], dict):
+            raise ValueError(f'{name} must be an object, such as {{"order": "7"}}')
+    for name, (least, most, whole) in _RANGES.items():
+        value = wanted.get(name, least)
+        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not number or not least <= value <= most:
+            kind = "a whole number" if whole else "a number"
+            raise ValueError(f"{name} must be {kind} from {least} to {most}")
+
+
+def _check_operation(wanted: str | None, operations: Collection[str]) -> None:
+    """A name that no route has would wait for ever, and its test would pass for nothing."""
+    if wanted is None or any(fnmatchcase(name, wanted) for name in operations):
+        return
+    meant = get_close_matches(wanted, operations, n=3, cutoff=0.5) or sorted(operations)
+    raise ValueError(f"no operation is called {wanted}; * stands for any part of a name; there are {', '.join(meant)}")

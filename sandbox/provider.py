@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from .http import Call, Raw, Reply, Router
@@ -17,6 +17,7 @@ class Provider(Protocol):
     name: str
     pages: Router[Page]
     actions: Mapping[str, Action]
+    operations: Collection[str]  # the names of its API's routes, which faults are aimed at
     webhook_timeout: float  # seconds a merchant has to answer
     later_fields: Mapping[str, Json]  # by kind: what stored objects of earlier versions lack
 

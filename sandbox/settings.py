@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+#: Of any number here: in milliseconds about four months.
+LARGEST = 1e10
+
 
 @dataclass(slots=True)
 class Settings:
@@ -37,6 +40,7 @@ def _checked(name: str, value: Any, kinds: dict[str, Any]) -> Any:
         if not isinstance(value, bool):
             raise ValueError(f"{name} must be true or false")
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError(f"{name} must be a number of 0 or more")
+    # In this form NaN is refused, too.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
+        raise ValueError(f"{name} must be a number from 0 to {LARGEST:.0f}")
     return int(value) if kind == "int" else float(value)

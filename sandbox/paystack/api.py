@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import parse_qs
 
 from ..http import Call, Handler, Raw, Reply, Route, Router, json_reply
@@ -82,6 +82,7 @@ RETRIES = {"test": (3600,) * 10, "live": (180,) * 4 + (3600,) * 72}
 class Paystack:
     name = "paystack"
     pages: Router[Page] = Router(PAGES)
+    operations: Collection[str] = frozenset(route.operation for route in ROUTES)
     actions: Mapping[str, Action] = {
         "process_refund": refunds.start_processing,
         "end_refund": refunds.end,

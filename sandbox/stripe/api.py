@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ..http import Call, Raw, Reply, Router, json_reply
 from ..ledger import Json
@@ -44,6 +44,7 @@ RETRIES = (5 * 60, 60 * 60, 3 * 60 * 60)
 class Stripe:
     name = "stripe"
     pages: Router[Page] = Router(PAGES)
+    operations: Collection[str] = frozenset(route.operation for route in ROUTES)
     actions: Mapping[str, Action] = ACTIONS
     webhook_timeout = 20.0
     later_fields: Mapping[str, Json] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -213,6 +214,31 @@ def test_a_wrong_order_is_refused(shop, order):
     answer = shop.session.post(shop.sandbox.url + "/_sandbox/faults", json=order, timeout=5)
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("status", 999, "from 200 to 599"),
+        ("status", "500", "a whole number"),
+        ("probability", 2, "from 0 to 1"),
+        ("probability", float("nan"), "from 0 to 1"),
+        ("times", 0, "from 1 to 1000000"),
+        ("times", 1.5, "a whole number"),
+        ("ms", -1, "from 0 to 86400000"),
+        ("seed", "dice", "a whole number"),
+        ("metadata", "order=7", "an object"),
+        ("path", 7, "a text"),
+        ("operation", "refund.bogus", "no operation is called refund.bogus"),
+        ("operation", "refund.*", "refunds.create"),
+    ],
+)
+def test_an_order_out_of_range_is_refused_with_what_would_do(shop, field, value, sentence):
+    order = json.dumps({"effect": "status_before", "status": 500, field: value})
+    answer = shop.session.post(shop.sandbox.url + "/_sandbox/faults", data=order, timeout=5)
+    assert answer.status_code == 400
+    assert field in answer.json()["error"]
+    assert sentence in answer.json()["error"]
 
 
 def test_many_calls_wait_together(run_sandbox, new_shop):

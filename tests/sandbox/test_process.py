@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -155,7 +156,9 @@ def test_a_port_that_is_taken(run_sandbox, tmp_path):
         ("settings", {"colour": 1}),
         ("settings", {"latency_ms": -1}),
         ("settings", {"webhooks": 1}),
+        ("settings", {"settle_ms": 1e18}),
         ("clock", {"advance_seconds": "soon"}),
+        ("clock", {"advance_seconds": 1e18}),
         ("accounts", {"secret_key": "nope"}),
         ("accounts", {"secret_key": "sk_test_a", "colour": 1}),
         ("accounts", {"secret_key": "sk_test_a", "webhook_url": "ftp://x"}),
@@ -165,6 +168,27 @@ def test_a_wrong_control_request_is_told_why(stripe_sandbox, path, body):
     answer = stripe_sandbox.http.post(f"{stripe_sandbox.url}/_sandbox/{path}", json=body, timeout=5)
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("door", ["clock", "faults", "settings", "accounts", "webhooks/resend"])
+@pytest.mark.parametrize("body", [b"advance_seconds=60", b'{"a": \xff}', b"[" * 100_000, b"[]"])
+def test_a_body_that_cannot_be_read_is_told_what_to_send(stripe_sandbox, door, body):
+    answer = stripe_sandbox.http.post(f"{stripe_sandbox.url}/_sandbox/{door}", data=body, timeout=5)
+    assert answer.status_code == 400
+    assert 'send an object such as {"' in answer.json()["error"]
+
+
+def test_the_clock_goes_ten_years_ahead_and_no_further(run_sandbox, new_shop):
+    sandbox = run_sandbox("stripe")
+    year = 365 * 86400
+    sandbox.door("POST", "clock", advance_seconds=9 * year)
+    for seconds in (2 * year, float("inf"), float("nan")):
+        text = json.dumps({"advance_seconds": seconds})
+        refused = sandbox.http.post(sandbox.url + "/_sandbox/clock", data=text, timeout=5)
+        assert refused.status_code == 400
+        assert "at most ten years" in refused.json()["error"]
+    assert sandbox.door("GET", "clock")["offset_seconds"] == 9 * year
+    assert new_shop(sandbox).pay().status == "succeeded"
 
 
 def test_a_public_address_for_pages(run_sandbox, new_integration):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -169,6 +169,7 @@ class Bank:
     pages: Router[Page] = Router(
         [Route(method, "/instructions/{}", "page", _page) for method in ("GET", "POST")],
     )
+    operations: Collection[str] = frozenset(route.operation for route in ROUTES)
     actions: Mapping[str, Action] = {"arrive": arrive, "expire": expire, "pay_back": pay_back}
     webhook_timeout = 5.0
     later_fields: Mapping[str, Json] = {}
