@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 
@@ -23,7 +24,19 @@ from core.providers.registry import PROVIDERS
 
 ACTOR = "cli:accounts"
 MODES = ("test", "live")
-COLUMNS = ("id", "merchant", "provider", "mode", "name", "identity", "status", "priority", "webhook_path")
+LONGEST_NAME = 200  # characters, of a merchant
+COLUMNS = (
+    "id",
+    "merchant",
+    "provider",
+    "mode",
+    "name",
+    "identity",
+    "status",
+    "suspended_reason",
+    "priority",
+    "webhook_path",
+)
 
 
 @click.group()
@@ -61,14 +74,8 @@ def add(
     """
     with owner_core(data_dir) as core:
         account = new_account(provider, name, priority, api_base, read_secrets(provider, from_stdin))
-        merchant_id = choose_merchant(core, merchant, new_merchant)
-        try:
-            account_id = roads.save_provider_account(core, Scope(merchant_id, mode), account, ACTOR)
-        except RequestRefused as error:
-            made = public_id("merchant", merchant_id)
-            hint = f" (the merchant was made: next time name it with --merchant {made})" if new_merchant else ""
-            raise Refused(f"{error}{hint}") from None
-    shown = public_id("provider_account", account_id)
+        known = choose_merchant(core, merchant, new_merchant)
+        shown = public_id("provider_account", save(core, mode, account, known, new_merchant or ""))
     if as_json:
         click.echo(json.dumps({"id": shown, "webhook_path": f"/webhooks/{provider}/{shown}"}))
     else:
@@ -97,13 +104,25 @@ def accounts_of(core: Core, merchant: Mapping[str, Any]) -> list[dict[str, Any]]
     ]
 
 
-def choose_merchant(core: Core, named: str | None, new: str | None) -> Any:
-    """The named one, a new one, or the only one."""
+def save(core: Core, mode: str, account: roads.NewAccount, known: UUID | None, new_merchant: str) -> UUID:
+    """The account's id. A new merchant is made last: credentials that are refused leave none behind."""
+    try:
+        identity = roads.identify(core, mode, account)
+    except RequestRefused as error:
+        raise Refused(str(error)) from None
+    merchant_id = roads.create_merchant(core, new_merchant) if known is None else known
+    return roads.save_provider_account(core, Scope(merchant_id, mode), account, ACTOR, identity)
+
+
+def choose_merchant(core: Core, named: str | None, new: str | None) -> UUID | None:
+    """The named one or the only one; None where one of the name `new` is to be made."""
     if named and new:
         raise Refused("give --merchant or --new-merchant, not both")
     if new:
-        return roads.create_merchant(core, new)
-    known = {row["id"]: row["uuid"] for row in roads.list_merchants(core)}
+        if len(new) > LONGEST_NAME:
+            raise Refused(f"--new-merchant must have at most {LONGEST_NAME} characters")
+        return None
+    known: dict[str, UUID] = {row["id"]: row["uuid"] for row in roads.list_merchants(core)}
     if named is None:
         if len(known) == 1:
             return next(iter(known.values()))

@@ -54,13 +54,14 @@ def list_merchants(core: Core) -> list[dict[str, Any]]:
     return [{"id": public_id("merchant", row["id"]), "name": row["name"], "uuid": row["id"]} for row in found]
 
 
-def save_provider_account(core: Core, scope: Scope, account: NewAccount, actor: str) -> UUID:
-    """Identify the credentials at the provider, then store them sealed.
+def save_provider_account(
+    core: Core, scope: Scope, account: NewAccount, actor: str, identity: AccountIdentity | None = None
+) -> UUID:
+    """Store the credentials sealed, after `identify` has asked the provider about them, unless its answer is given.
 
-    The same identity updates its account; another identity is another account. Raises RequestRefused when the
-    provider is unknown, does not know the credentials, or they are of the other mode.
+    The same identity updates its account; another identity is another account. Raises what `identify` raises.
     """
-    identity = _identify(scope, account, core)
+    identity = identity or identify(core, scope.mode, account)
     with core.transaction(scope) as connection:
         known = _find(connection, scope, account.provider, identity.provider_account)
         account_id = known if known is not None else new_id()
@@ -79,21 +80,25 @@ def save_provider_account(core: Core, scope: Scope, account: NewAccount, actor: 
     return account_id
 
 
-def _identify(scope: Scope, account: NewAccount, core: Core) -> AccountIdentity:
+def identify(core: Core, mode: str, account: NewAccount) -> AccountIdentity:
+    """Whose credentials these are, as the provider says.
+
+    Raises RequestRefused when the provider is unknown, does not know them, or they are of the other mode.
+    """
     if account.provider not in registry.PROVIDERS:
         names = ", ".join(sorted(registry.PROVIDERS))
         raise RequestRefused(f"{account.provider!r} is not a provider; choose one of: {names}")
-    if account.api_base is not None and scope.mode == "live":
+    if account.api_base is not None and mode == "live":
         raise RequestRefused("a live account always talks to the provider's own address")
-    mode: Literal["test", "live"] = "live" if scope.mode == "live" else "test"
-    opened = Account("new", mode, account.credentials, tuple(account.webhook_secrets), account.api_base)
+    side: Literal["test", "live"] = "live" if mode == "live" else "test"
+    opened = Account("new", side, account.credentials, tuple(account.webhook_secrets), account.api_base)
     limits = CallLimits(core.settings.provider_connect_timeout, core.settings.provider_deadline)
     try:
         identity = registry.build(account.provider, opened, limits).identify()
     except IdentityUnknown as error:
         raise RequestRefused(str(error), code="provider_misconfigured") from None
-    if identity.mode != scope.mode:
-        raise RequestRefused(f"these are {identity.mode} credentials; this account is for {scope.mode} mode")
+    if identity.mode != mode:
+        raise RequestRefused(f"these are {identity.mode} credentials; this account is for {mode} mode")
     return identity
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import sqlalchemy as sa
 
 from cli.checks import providers
@@ -85,11 +87,49 @@ def test_account_is_checked_at_the_provider_and_never_shows_its_secrets(up: Up) 
     done = up.command("accounts", "add", *options, *base, "--stdin", text=json.dumps(secrets))
     assert done.returncode == 1
     assert "sk_test_unknown" not in done.stdout + done.stderr
-    assert "next time name it with --merchant mer_" in done.stderr
     listed = answer(up, "accounts", "list")
     assert {row["provider"] for row in listed} == {"stripe", "paystack"}
     kept = json.loads((up.cwd / "data" / "secrets.json").read_text())["sandbox_stripe"]
     assert kept not in json.dumps(listed)
+
+
+def test_an_account_that_is_refused_leaves_no_merchant_behind(up: Up) -> None:
+    """So that the same command, put right, makes the merchant once."""
+    base = ("--provider", "stripe", "--mode", "test", "--api-base", up.details["sandbox"]["stripe"], "--stdin")
+    command = ("accounts", "add", *base, "--name", "Third", "--new-merchant", "Third shop")
+    wrong, right = "sk_test_nobody", "sk_test_third"
+    key = {"secret_key": right}
+    requests.post(f"{up.details['sandbox']['stripe']}/_sandbox/accounts", json=key, timeout=10).raise_for_status()
+    assert up.command(*command, text=json.dumps({"secret_key": wrong})).returncode == 1
+    assert merchants_called(up, "Third shop") == 0
+    assert answer(up, *command, text=json.dumps(key))["id"].startswith("acc_")
+    assert merchants_called(up, "Third shop") == 1
+
+
+@contextmanager
+def owner(up: Up) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(up.details["migration_database_url"].replace("://", "+psycopg2://", 1))
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def merchants_called(up: Up, name: str) -> int:
+    with owner(up) as connection:
+        query = sa.text("SELECT count(*) FROM merchants WHERE name = :name")
+        return int(connection.execute(query, {"name": name}).scalar_one())
+
+
+def test_a_suspended_account_is_listed_with_the_reason(up: Up) -> None:
+    suspended = "UPDATE provider_accounts SET status = :status, suspended_reason = :reason WHERE id = :id"
+    account = {"id": parse_id("provider_account", up.details["accounts"]["paystack"])}
+    with owner(up) as connection:
+        connection.execute(sa.text(suspended), {"status": "suspended", "reason": "The key was revoked", **account})
+    try:
+        assert "The key was revoked" in up.command("accounts", "list").stdout
+    finally:
+        with owner(up) as connection:
+            connection.execute(sa.text(suspended), {"status": "enabled", "reason": None, **account})
 
 
 def test_account_again_is_updated(up: Up, merchant: str) -> None:
