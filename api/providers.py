@@ -39,6 +39,7 @@ def _shown(name: str, able: Capabilities) -> dict[str, object]:
         "save_methods": sorted(able.save_methods),
         "off_session": able.off_session,
         "disputes": sorted(able.disputes),
+        "evidence_together": sorted(able.evidence_together),
         "failure_webhooks": able.failure_webhooks,
         "changes": able.changes,
         "statement": able.statement,

@@ -52,6 +52,7 @@ ROWS: Mapping[str, Callable[[Capabilities], str]] = {
     "save a method while paying": lambda able: _names(able.save_methods),
     "charge it while the customer is away": lambda able: _yes(able.off_session),
     "disputes": lambda able: _names(able.disputes),
+    "evidence given together or not at all": lambda able: _names(able.evidence_together),
     "failures come by webhook": lambda able: _yes(able.failure_webhooks),
     "list what webhooks missed · fees and payouts": lambda able: f"{_yes(able.changes)} · {_yes(able.statement)}",
     "the same request may be sent again": lambda able: _hours(able.resend_window_seconds),

@@ -30,7 +30,11 @@ Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class EvidenceBody(Body):
-    """What speaks against the complaint. Kept sealed, sent once."""
+    """What speaks against the complaint. Kept sealed, sent once.
+
+    Fields that a provider takes together or not at all (`evidence_together` of `GET /v1/providers`; at Paystack
+    `customer_email`, `customer_name`, `customer_phone` and `service_details`) are refused when only some are given.
+    """
 
     message: str = Field(min_length=1, max_length=_LONG, repr=False, examples=["Delivered and signed for on 3 March."])
     customer_name: Text | None = Field(None, repr=False)

@@ -31,6 +31,7 @@ class Provider(Shown):
     save_methods: list[str] = Field(description="Payment methods that can be saved while paying.")
     off_session: bool = Field(description="A saved method can be charged while the customer is away.")
     disputes: list[str] = Field(description="What can be done about a dispute: read, evidence, accept.")
+    evidence_together: list[str] = Field(description="Fields of evidence that are given together or not at all.")
     failure_webhooks: bool = Field(description="False: failures are found by asking only, so they come later.")
     changes: bool = Field(description="What webhooks missed is found in a list of the provider.")
     statement: bool = Field(description="Fees and payouts can be read.")

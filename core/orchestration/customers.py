@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 from core.audit import log
 from core.domain.errors import StateConflict
 from core.domain.identifiers import new_id, parse_id, public_id
-from core.orchestration import idempotency, jobs, payment_methods, people
+from core.domain.representations import timestamp
+from core.orchestration import idempotency, jobs, payment_methods, people, permits
 from core.orchestration.context import Caller, Core
 from core.orchestration.idempotency import Accepted, IdempotencyKey
 from core.orchestration.intake import cause_of
@@ -22,6 +23,7 @@ from core.persistence.database import Scope, present
 from core.persistence.queries import customers as rows
 from core.persistence.queries.reading import Page
 from core.providers.base import CustomerRequest, Person
+from core.providers.registry import PROVIDERS
 
 Row = Mapping[Any, Any]
 
@@ -164,11 +166,21 @@ def _refuse_under_way(payment: Row | None) -> None:
     if payment is None:
         return
     name = public_id("payment", payment["id"])
-    what = "wait until it has ended" if payment["status"] == "processing" else "cancel it, or wait until it has ended"
     raise StateConflict(
-        f"payment {name} of this customer is {payment['status']}: {what}, then delete the customer",
+        f"payment {name} of this customer is {payment['status']}: {_way_out(payment)}, then delete the customer",
         code="customer_in_use",
     )
+
+
+def _way_out(payment: Row) -> str:
+    """What the merchant can do about a payment under way: nothing is proposed that would be refused."""
+    if payment["status"] == "processing":
+        return "wait until it has ended"
+    until = "wait until it has ended"
+    if payment["expires_at"] is not None:
+        until += f", which it has soon after its expires_at ({timestamp(payment['expires_at'])})"
+    can_be_canceled = permits.may_end(PROVIDERS[payment["provider"]].capabilities, payment)
+    return f"cancel it, or {until}" if can_be_canceled else until
 
 
 def provider_customer(connection: Connection, customer_id: UUID, account_id: UUID) -> Row | None:

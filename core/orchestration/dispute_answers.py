@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from core.domain import representations
-from core.domain.errors import CapabilityUnsupported, NotFoundError, StateConflict
+from core.domain.errors import CapabilityUnsupported, FieldError, NotFoundError, RequestRefused, StateConflict
 from core.domain.identifiers import public_id
 from core.domain.outcomes import DisputeAnswer, DisputeFacts, NotExecuted, NotExecutedReason
 from core.domain.statuses import FINAL_JOB
@@ -60,10 +60,12 @@ def send_evidence(
 ) -> Accepted:
     """Keep the evidence sealed and queue its sending. `evidence` by the names of EVIDENCE_FIELDS: people's data.
 
-    Raises NotFoundError, StateConflict, CapabilityUnsupported, IdempotencyMismatch, IdempotencyInUse.
+    Raises NotFoundError, StateConflict, CapabilityUnsupported, IdempotencyMismatch, IdempotencyInUse, and
+    RequestRefused for a part of what the provider takes together.
     """
 
     def keep(connection: Connection, dispute: Row) -> None:
+        _refuse_part(dispute["provider"], evidence)
         place = Place("disputes", "evidence_sealed", dispute["id"])
         sealed = core.vault.merchant_key(connection, caller.scope).seal_json(place, dict(evidence))
         dispute_rows.keep_evidence(connection, dispute["id"], sealed)
@@ -113,6 +115,14 @@ def _permit(connection: Connection, dispute: Row, kind: Kind) -> int:
     if any(row["status"] not in FINAL_JOB for row in asked):
         raise StateConflict("an answer to this dispute is under way; wait for its job", code="operation_in_progress")
     return 1 + len([row for row in asked if row["kind"] == kind])
+
+
+def _refuse_part(provider: str, evidence: Mapping[str, str]) -> None:
+    together = PROVIDERS[provider].capabilities.evidence_together
+    missing = sorted(name for name in together if not evidence.get(name))
+    if missing and len(missing) < len(together):
+        what = f"{provider} takes {', '.join(sorted(together))} together or none of them"
+        raise RequestRefused(what, errors=[FieldError(name, "must be given, too, or none of them") for name in missing])
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class Capabilities:
     off_session: bool = False  # may a saved method be charged while the customer is away
     customer_objects: bool = False  # saving needs a customer object at the provider, made before the payment
     disputes: frozenset[str] = frozenset()  # "read", "evidence", "accept"
+    evidence_together: frozenset[str] = frozenset()  # of EVIDENCE_FIELDS: given together, or none of them
     changes: bool = False  # list_changes() finds what webhooks missed
     statement: bool = False  # list_statement() tells fees and payouts
     pacing: Pacing = Pacing(None, None, None)

@@ -262,6 +262,21 @@ def test_a_customer_with_a_payment_under_way_stays(merchant: Merchant) -> None:
     assert merchant.get(f"/v1/customers/{payment['customer']}").json["email"] == ADA["email"]
 
 
+@pytest.mark.parametrize(("provider", "can_be_canceled"), [("stripe", True), ("paystack", False)])
+def test_only_what_the_provider_can_do_is_proposed(
+    merchant: Merchant, owner: Core, provider: str, can_be_canceled: bool
+) -> None:
+    payment = merchant.pay(customer={"email": ADA["email"]}).json["payment"]
+    waiting = "UPDATE payments SET status = 'requires_action', provider = :name, expires_at = :at WHERE id = :id"
+    values = {"name": provider, "at": "2026-12-01T10:00:00Z", "id": parse_id("payment", payment["id"])}
+    with owner.database.scoped(merchant.scope) as connection:
+        connection.execute(sa.text(waiting), values)
+    refused = erase(merchant, payment["customer"])
+    assert code(refused) == (409, "customer_in_use")
+    assert ("cancel" in refused.json["detail"]) is can_be_canceled
+    assert "expires_at (2026-12-01T10:00:00" in refused.json["detail"]
+
+
 def somebody_waits(owner: Core) -> bool:
     query = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     with owner.database.unscoped() as connection:

@@ -165,6 +165,19 @@ class TestAnswering:
         assert fields(answer) == [field]
         assert count(merchant.scope) == before
 
+    def test_what_a_provider_takes_together_is_given_whole_or_not_at_all(
+        self, merchant: Merchant, dispute: Dispute
+    ) -> None:
+        half = {**EVIDENCE, "customer_email": "ada@example.com"}
+        together = {one["name"]: one["evidence_together"] for one in merchant.get("/v1/providers").json["data"]}
+        assert together["stripe"] == []
+        assert merchant.post(f"/v1/disputes/{dispute()}/evidence", half).status_code == 202
+        refused = merchant.post(f"/v1/disputes/{dispute(provider='paystack')}/evidence", half)
+        assert code(refused) == (422, "validation_failed")
+        assert fields(refused) == [name for name in together["paystack"] if name != "customer_email"]
+        alone = {**EVIDENCE, "delivery_date": "2026-03-03"}
+        assert merchant.post(f"/v1/disputes/{dispute(provider='paystack')}/evidence", alone).status_code == 202
+
     def test_a_key_is_needed_and_used_once(self, merchant: Merchant, dispute: Dispute) -> None:
         made = dispute()
         bare = merchant.client.post(f"/v1/disputes/{made}/accept", headers=merchant.headers())

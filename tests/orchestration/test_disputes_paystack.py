@@ -88,14 +88,15 @@ def test_giving_in_to_a_part(world: World) -> None:
     assert world.payment(payment["id"])["amount_disputed"] == 200000
 
 
-def test_evidence_that_is_not_whole_fails_the_job_with_the_field(world: World) -> None:
+def test_a_part_of_what_goes_together_is_refused_with_the_fields(world: World) -> None:
     _, dispute = disputed(world)
     half = {"message": EVIDENCE["message"], "service_details": EVIDENCE["service_details"]}
-    accepted = world.post(f"/v1/disputes/{dispute['id']}/evidence", half)
-    world.settle()
-    job = world.get(accepted.json()["job"]["url"]).json()
-    assert (job["status"], job["error"]["code"]) == ("failed", "not_executed_invalid_request")
-    assert job["error"]["param"].startswith("evidence.customer_")
+    before = world.count()
+    refused = world.post(f"/v1/disputes/{dispute['id']}/evidence", half)
+    assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed")
+    missing = ["customer_email", "customer_name", "customer_phone"]
+    assert [error["field"] for error in refused.json()["errors"]] == missing
+    assert world.count() == before
     again = world.post(f"/v1/disputes/{dispute['id']}/evidence", EVIDENCE)
     assert again.status_code == 202, "it can be put right"
     world.settle()

@@ -192,6 +192,17 @@ def test_a_message_alone_is_enough(paystack: ScriptedPaystack) -> None:
     assert "evidence" not in paystack.received[2].body
 
 
+def test_a_delivery_alone_is_told_in_the_file(paystack: ScriptedPaystack) -> None:
+    """Paystack's evidence object takes it only with the customer's details beside it."""
+    paystack.on(*RESOLVE, 200, dispute_answer("awaiting-bank-feedback"))
+    said = {"message": "No.", "delivery_date": "2026-03-01"}
+    assert isinstance(
+        paystack.provider().send_evidence(EvidenceRequest("dsp_1", "358950", "k", 1, "NGN", said)), DisputeFacts
+    )
+    assert [one.path for one in paystack.received] == [UPLOAD_URL[1], FILE[1], RESOLVE[1]]
+    assert paystack.received[1].body == b"Message: No.\nDelivery date: 2026-03-01\n"
+
+
 @pytest.mark.parametrize(
     ("left_out", "field"),
     [

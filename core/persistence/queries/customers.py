@@ -58,7 +58,7 @@ def destroy_key(connection: Connection, customer_id: UUID) -> bool:
 def payment_under_way(connection: Connection, scope: Scope, customer_id: UUID) -> RowMapping | None:
     """The newest payment of a person that may still need to know who they are."""
     query = (
-        sa.select(payments.c.id, payments.c.status)
+        sa.select(payments.c.id, payments.c.status, payments.c.provider, payments.c.expires_at)
         .where(within(payments, scope), payments.c.customer_id == customer_id)
         .where(payments.c.status.in_(("processing", "requires_action")))
         .order_by(payments.c.created_at.desc(), payments.c.id.desc())

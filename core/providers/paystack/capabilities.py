@@ -25,6 +25,7 @@ CAPABILITIES = Capabilities(
     off_session=True,
     customer_objects=False,  # the e-mail address ties a card to its customer
     disputes=frozenset({"read", "evidence", "accept"}),
+    evidence_together=frozenset({"customer_email", "customer_name", "customer_phone", "service_details"}),
     changes=True,
     statement=True,
 )

@@ -8,6 +8,7 @@ from typing import Any
 from core.domain.money import InvalidMoney
 from core.domain.outcomes import DisputeAnswer, DisputeFacts, NotExecuted, NotExecutedReason, NotFound, Unknown
 from core.providers.base import EVIDENCE_FIELDS, AcceptRequest, EvidenceRequest
+from core.providers.paystack.capabilities import CAPABILITIES
 from core.providers.paystack.client import PaystackClient
 from core.providers.paystack.currencies import from_hundredths, to_hundredths
 from core.providers.paystack.outcomes import Answer, asked, clean, refusal, refuse_unsent, unknown
@@ -15,7 +16,7 @@ from core.providers.paystack.reading import inner, read_id, read_time, word
 from core.providers.paystack.statuses import DISPUTE_RESOLUTIONS, DISPUTE_STATUSES, DisputeStatus
 
 #: What the evidence object has to hold, by the names of EVIDENCE_FIELDS; and what it may hold beside.
-_REQUIRED = ("customer_email", "customer_name", "customer_phone", "service_details")
+_REQUIRED = tuple(sorted(CAPABILITIES.evidence_together))
 _OPTIONAL = ("delivery_address", "delivery_date")
 _FILE = "evidence.txt"
 
@@ -34,7 +35,9 @@ def send_evidence(client: PaystackClient, request: EvidenceRequest) -> DisputeAn
     if refused is not None:
         return refused
     body = {"resolution": "declined", "message": request.evidence["message"], "refund_amount": 0}
-    given = {name: request.evidence[name] for name in (*_REQUIRED, *_OPTIONAL) if request.evidence.get(name)}
+    # Without what it has to hold there is no evidence object: the file says the rest.
+    whole = all(request.evidence.get(name) for name in _REQUIRED)
+    given = {name: request.evidence[name] for name in (*_REQUIRED, *_OPTIONAL) if whole and request.evidence.get(name)}
     return _resolve(client, request.provider_id, body, _text(request.evidence), given, _was_contested)
 
 
@@ -52,12 +55,10 @@ def accept_dispute(client: PaystackClient, request: AcceptRequest) -> DisputeAns
 def _incomplete(evidence: Mapping[str, str]) -> NotExecuted | None:
     if not evidence.get("message"):
         return refuse_unsent("Paystack wants a message with the evidence", "evidence.message")
-    if not any(evidence.get(name) for name in (*_REQUIRED, *_OPTIONAL)):
+    missing = [name for name in _REQUIRED if not evidence.get(name)]
+    if len(missing) in (0, len(_REQUIRED)):
         return None
-    missing = next((name for name in _REQUIRED if not evidence.get(name)), None)
-    if missing is None:
-        return None
-    return refuse_unsent(f"Paystack takes {', '.join(_REQUIRED)} together or none", f"evidence.{missing}")
+    return refuse_unsent(f"Paystack takes {', '.join(_REQUIRED)} together or none", f"evidence.{missing[0]}")
 
 
 def _text(evidence: Mapping[str, str]) -> str:
