@@ -68,13 +68,15 @@ def test_a_failed_try_may_be_followed_by_a_good_one(driver: PaystackDriver) -> N
     assert len(driver.charged()) == 1
 
 
-def test_the_customer_at_the_bank_is_pending(driver: PaystackDriver) -> None:
+def test_the_customer_at_the_bank_has_still_to_act(driver: PaystackDriver) -> None:
     provider, request = driver.provider(), driver.request()
     page = provider.start(request)
     assert isinstance(page, ActionRequired)
     assert page.next_action
     submit(str(page.next_action.url), action="pay", card="5192602720584796")
-    assert isinstance(provider.look_up(look_up_of(request)), Pending)
+    found = provider.look_up(look_up_of(request))
+    assert isinstance(found, ActionRequired)
+    assert (found.facts.extra["status"], found.next_action) == ("ongoing", None)
 
 
 def test_a_reference_is_never_used_twice(driver: PaystackDriver) -> None:
