@@ -9,7 +9,7 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
@@ -27,12 +27,19 @@ MODULES = (
     "core.orchestration.permits",
     "core.orchestration.settlement",
     "core.providers.transport",
+    # The example that a new provider begins with.
+    "tests.providers.bank_transfer.client",
+    "tests.providers.bank_transfer.outcomes",
+    "tests.providers.bank_transfer.webhooks",
 )
 
 #: Tables that decide about no outcome, status or decline; each with the reason why flipping it would say nothing.
 EXCUSED: Mapping[str, str] = {
     "core.orchestration.enrol._WAITING": "one code and its sentence, not rows of a table",
     "core.providers.transport._BROKEN_OFF": "overlapping classes, to be caught on a socket: test_transport.py does",
+    "core.providers.stripe.changes.TYPES": "computed from the events that are read",
+    "core.providers.stripe.declines._FALLBACK": "one row, not rows of a table",
+    "core.providers.stripe.declines._REFUND_FALLBACK": "one row, not rows of a table",
     "core.providers.stripe.client._HEADERS": "headers that are kept for people to read",
     "core.providers.stripe.client._MODES": "how keys begin; the contract tries each mode and kind",
     "core.providers.stripe.currencies.CURRENCIES": "computed from the literals beside it",
@@ -45,7 +52,8 @@ EXCUSED: Mapping[str, str] = {
     "core.providers.paystack.payments._MEANINGFUL": "metadata names that Paystack's page reads; not ours to forward",
 }
 
-_CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*\Z")
+#: What Python itself reads.
+_DUNDER = re.compile(r"__\w+__\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +93,43 @@ def tables() -> list[Table]:
 
 
 def _constants(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """The tables written in `module` itself; what it imports belongs to another."""
-    for node in ast.parse(inspect.getsource(module)).body:
+    """The tables written in `module` itself, however they are named; what it imports belongs to another.
+
+    Raises SystemExit for rows that stand in a shape which cannot be flipped one by one.
+    """
+    body = ast.parse(inspect.getsource(module)).body
+    for name in _assigned(body):
+        value = getattr(module, name)
+        if _holds_rows(value):
+            raise SystemExit(f"{module.__name__}.{name} holds rows in a sequence: write them as a dict")
+        if _is_table(value):
+            yield name, value
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            kind = getattr(module, node.name)
+            for name in _assigned(node.body):
+                value = getattr(kind, name, None)
+                if value and (_is_table(value) or _holds_rows(value)):
+                    raise SystemExit(f"{module.__name__}.{node.name}.{name} is a table: let it stand in the module")
+
+
+def _assigned(body: Sequence[ast.stmt]) -> Iterator[str]:
+    for node in body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         for target in targets:
-            if isinstance(target, ast.Name) and _CONSTANT.match(target.id):
-                value = getattr(module, target.id)
-                if _is_table(value):
-                    yield target.id, value
+            if isinstance(target, ast.Name) and not _DUNDER.match(target.id):
+                yield target.id
+
+
+def _holds_rows(value: Any) -> bool:
+    """Pairs and the like, one after the other."""
+    if not isinstance(value, list | tuple):
+        return False
+    return any(isinstance(one, list | tuple | Mapping) or dataclasses.is_dataclass(one) for one in value)
 
 
 def _is_table(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return len(value) > 1 and all(isinstance(one, type) for one in value)
-    return isinstance(value, Mapping | frozenset | set)
+    return isinstance(value, Mapping | frozenset | set) or (isinstance(value, list | tuple) and len(value) > 1)
 
 
 def flips(table: Table) -> Iterator[Flip]:
@@ -109,6 +140,8 @@ def flips(table: Table) -> Iterator[Flip]:
         return
     for one in _sorted(value):
         yield Flip(table.name, f"{_shown(one)} removed", _rebinding(value, type(value)(x for x in value if x != one)))
+    if isinstance(value, list | tuple):
+        return
     for one in _sorted(_universe(table.name) - set(value)):
         yield Flip(table.name, f"{_shown(one)} added", _rebinding(value, value | {one}))
 

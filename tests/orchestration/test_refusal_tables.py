@@ -39,6 +39,7 @@ def test_why_a_dispute_takes_no_answer() -> None:
 
 def test_refunds_that_have_given_or_may_still_give_money_back() -> None:
     assert {"processing", "requires_action", "succeeded"} == permits._ALIVE
+    assert {"processing", "requires_action"} == permits._UNDER_WAY
 
 
 def test_why_a_payment_cannot_be_captured_or_canceled() -> None:

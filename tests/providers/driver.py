@@ -76,7 +76,9 @@ class Driver(ABC):
     """One fresh account at one provider's sandbox."""
 
     name: ClassVar[str]
-    #: The sandbox's operation behind each of ours: "start", "refund", "capture", "void".
+    #: `python -m` this, with the provider's name, runs its local double.
+    sandbox_module: ClassVar[str] = "sandbox"
+    #: The sandbox's operation behind each of ours: "start", "refund", "capture", "void"; "look_up" of a known payment.
     operations: ClassVar[Mapping[str, str]]
     currency: ClassVar[str]
     #: What `look_up` finds after the provider acted and its answer to `start` was lost.
@@ -128,8 +130,24 @@ class Driver(ABC):
         """A refund that is taken, and fails later; None where no double can be made to."""
         return None
 
-    def fail_now(self) -> None:  # noqa: B027  (most need no help)
-        """Let the time pass after which such a refund fails."""
+    @abstractmethod
+    def slow_refund(self, provider: PaymentProvider) -> RefundRequest:
+        """A refund that is only taken at first, and goes through later."""
+
+    def let_refunds_end(self) -> None:  # noqa: B027  (most need no help)
+        """Let the time pass after which a refund goes through or fails."""
+
+    def on_its_way(self, provider: PaymentProvider) -> tuple[StartRequest, Facts] | None:
+        """A payment the customer has made, and whose money comes later; None where no double can show it."""
+        return None
+
+    def let_pages_end(self) -> bool:
+        """Let the time pass after which a page takes no money any more; False where pages never end."""
+        return False
+
+    def advance(self, seconds: float) -> None:
+        """Move the double's clock, and with it the time at which we ask."""
+        _ahead[0] = self.sandbox.post("clock", advance_seconds=seconds)["offset_seconds"]
 
     def now(self) -> datetime:
         """The provider's time; other tests may have moved it."""

@@ -18,7 +18,11 @@ GOOD = "4084084084084081"
 class PaystackDriver(Driver):
     name = "paystack"
     currency = "NGN"
-    operations: ClassVar[dict[str, str]] = {"start": "transaction.initialize", "refund": "refund.create"}
+    operations: ClassVar[dict[str, str]] = {
+        "start": "transaction.initialize",
+        "refund": "refund.create",
+        "look_up": "transaction.verify",
+    }
     lost_start_is = ActionRequired
     card = GOOD
 
@@ -58,6 +62,10 @@ class PaystackDriver(Driver):
         facts = self.paid(provider, request)
         self.card = GOOD
         return self.refund_request(request, facts, 100_00)
+
+    def slow_refund(self, provider: PaymentProvider) -> RefundRequest:
+        request = self.request()
+        return self.refund_request(request, self.paid(provider, request), 100_00)
 
     def press(self, action: ActionRequired, button: str) -> None:
         assert action.next_action

@@ -23,6 +23,8 @@ from tests.support.waiting import wait_until
 GOOD = "pm_card_visa"
 DECLINED = "pm_card_chargeDeclinedInsufficientFunds"
 AUTHENTICATE = "pm_card_authenticationRequired"
+#: A bank account whose debit stays on its way.
+UNSETTLED = "000000000009"
 BACK = "https://shop.example/thanks?order=42#top"
 
 
@@ -34,6 +36,7 @@ class StripeDriver(Driver):
         "capture": "payment_intents.capture",
         "void": "payment_intents.cancel",
         "refund": "refunds.create",
+        "look_up": "payment_intents.retrieve",
     }
     lost_start_is = Succeeded
 
@@ -80,6 +83,18 @@ class StripeDriver(Driver):
     def failing_refund(self, provider: PaymentProvider) -> RefundRequest:
         request = self.request(token="pm_card_refundFail")
         return self.refund_request(request, self.paid(provider, request), 100_00)
+
+    def slow_refund(self, provider: PaymentProvider) -> RefundRequest:
+        request = self.request(token="pm_card_pendingRefund")
+        return self.refund_request(request, self.paid(provider, request), 100_00)
+
+    def on_its_way(self, provider: PaymentProvider) -> tuple[StartRequest, Facts]:
+        request = self.page_request()
+        outcome = provider.start(request)
+        assert isinstance(outcome, ActionRequired)
+        assert outcome.next_action
+        submit(outcome.next_action.url or "", action="pay", card=UNSETTLED)
+        return request, outcome.facts
 
     def sign(self, body: bytes, now: datetime, secret: str | None = None) -> dict[str, str]:
         stamp = int(now.timestamp())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,9 @@ import pytest
 from core.domain.errors import Forged
 from core.domain.outcomes import (
     ActionRequired,
+    Canceled,
     Declined,
+    LookUp,
     NotExecuted,
     NotExecutedReason,
     NotFound,
@@ -23,10 +24,9 @@ from core.domain.outcomes import (
 )
 from core.providers.base import AccountIdentity, CaptureRequest, IdentityUnknown, VoidRequest
 from core.providers.registry import PROVIDERS
-from tests.providers.driver import Driver, Inbox, inbox, look_up_of
+from tests.providers.driver import Driver, Inbox, capture_of, look_up_of, void_of
 from tests.providers.drivers import DRIVERS
 from tests.providers.wire import peer
-from tests.support.sandboxes import Sandbox
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("with_bank")
@@ -35,19 +35,6 @@ SHORT = 0.6
 EVENT = b'{"id":"evt_1","event":"other","type":"other","data":{}}'
 #: The answer goes wrong after the provider acted.
 LOST = ["timeout_after", "reset_after", "html", "nonsense", "cut_body"]
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[Inbox]:
-    with inbox() as found:
-        yield found
-
-
-@pytest.fixture(params=sorted(DRIVERS))
-def heard(request: pytest.FixtureRequest, three: dict[str, Sandbox], box: Inbox) -> Iterator[Driver]:
-    """A driver whose webhooks arrive in `box`."""
-    box.received.clear()
-    return DRIVERS[request.param](three[request.param], webhook_url=box.url)
 
 
 def test_every_registered_provider_is_held_to_it() -> None:
@@ -129,7 +116,9 @@ def test_a_page_is_paid_by_the_customer(driver: Driver) -> None:
     assert isinstance(outcome, ActionRequired)
     assert outcome.next_action is not None
     assert outcome.next_action.url
-    assert not isinstance(provider.look_up(look_up_of(request, outcome.facts)), Succeeded)
+    unpaid = provider.look_up(look_up_of(request, outcome.facts))
+    assert not isinstance(unpaid, Succeeded)
+    assert_nothing_received(outcome, unpaid)
     driver.press(outcome, "pay")
     found = provider.look_up(look_up_of(request, outcome.facts))
     assert isinstance(found, Succeeded)
@@ -142,8 +131,46 @@ def test_a_failed_try_on_a_page_brings_no_money(driver: Driver) -> None:
     outcome = provider.start(request)
     assert isinstance(outcome, ActionRequired)
     driver.press(outcome, "decline")
-    assert not isinstance(provider.look_up(look_up_of(request, outcome.facts)), Succeeded)
+    found = provider.look_up(look_up_of(request, outcome.facts))
+    assert not isinstance(found, Succeeded)
+    assert_nothing_received(found)
     assert driver.charged() == []
+
+
+def test_a_page_that_has_ended_is_open_no_more(driver: Driver) -> None:
+    provider, request = driver.provider(), driver.page_request()
+    outcome = provider.start(request)
+    assert isinstance(outcome, ActionRequired)
+    if provider.capabilities.close_unfinished:
+        assert isinstance(provider.void(void_of(request, outcome.facts)), Succeeded | Canceled)
+    elif not driver.let_pages_end():
+        return
+    found = provider.look_up(look_up_of(request, outcome.facts))
+    assert isinstance(found, Canceled)
+    assert_nothing_received(found)
+    driver.press(outcome, "pay")
+    assert isinstance(provider.look_up(look_up_of(request, outcome.facts)), Canceled)
+    assert driver.charged() == []
+
+
+def test_money_on_its_way_is_not_received_yet(driver: Driver) -> None:
+    provider = driver.provider()
+    if (found := driver.on_its_way(provider)) is None:
+        return
+    request, facts = found
+    outcome = provider.look_up(look_up_of(request, facts))
+    assert isinstance(outcome, Pending)
+    assert outcome.facts.provider_id == facts.provider_id
+    assert_nothing_received(outcome)
+    assert driver.charged() == []
+
+
+def assert_nothing_received(*found: LookUp) -> None:
+    """No sum is claimed by an outcome that says the money has not come."""
+    for outcome in found:
+        if isinstance(outcome, Pending | ActionRequired | Canceled):
+            assert not outcome.facts.amount_received, outcome
+            assert not outcome.facts.amount_captured, outcome
 
 
 @pytest.mark.parametrize("effect", LOST)
@@ -217,8 +244,7 @@ def test_an_answer_with_another_amount_shows_that_amount(driver: Driver) -> None
     """The caller compares; the provider must not repeat what was asked."""
     provider, request = driver.provider(), driver.request()
     facts = driver.paid(provider, request)
-    for operation in ("*.retrieve", "*.verify"):
-        driver.fault("wrong_amount", operation)
+    driver.fault("wrong_amount", "look_up")
     found = provider.look_up(look_up_of(request, facts))
     assert isinstance(found, Succeeded)
     assert found.facts.amount == request.amount * 10
@@ -230,6 +256,7 @@ def test_parts_are_given_back_until_nothing_is_left(driver: Driver) -> None:
     first = driver.refund_request(request, facts, 200_00)
     outcome = provider.refund(first)
     assert isinstance(outcome, Succeeded | Pending)
+    assert_nothing_received(outcome)
     assert (outcome.facts.amount, outcome.facts.currency) == (200_00, driver.currency)
     found = provider.look_up(look_up_of(first, outcome.facts))
     assert isinstance(found, Succeeded | Pending)
@@ -263,6 +290,29 @@ def test_a_look_up_that_fails_is_unknown(driver: Driver) -> None:
     assert isinstance(outcome, Unknown)
 
 
+def test_a_question_with_a_refused_key_says_so(driver: Driver) -> None:
+    """Else an account whose key was revoked is only noticed by the next payment, which it fails."""
+    provider, request = driver.provider(), driver.request()
+    facts = driver.paid(provider, request)
+    refund = driver.refund_request(request, facts, 100_00)
+    given_back = provider.refund(refund)
+    assert isinstance(given_back, Succeeded | Pending)
+    asked = [look_up_of(request, facts), look_up_of(request), look_up_of(refund, given_back.facts), look_up_of(refund)]
+    if provider.capabilities.manual_capture_methods:
+        hold = driver.hold_request()
+        held = driver.paid(provider, hold)
+        asked += [look_up_of(capture_of(hold, held, 100_00)), look_up_of(void_of(hold, held))]
+    wrong = driver.provider(credentials={"secret_key": "sk_test_nobody_knows_this_one"})
+    nobody = driver.provider(api_base="http://127.0.0.1:9")
+    for one in asked:
+        outcome = wrong.look_up(one)
+        assert isinstance(outcome, Unknown), one
+        assert outcome.refused_key, one
+        unreachable = nobody.look_up(one)
+        assert isinstance(unreachable, Unknown)
+        assert not unreachable.refused_key
+
+
 def test_what_is_not_declared_is_not_done(driver: Driver) -> None:
     provider = driver.provider()
     common = ("pay_x", "txn_x", "key", "object", 100, driver.currency)
@@ -275,13 +325,14 @@ def test_what_is_not_declared_is_not_done(driver: Driver) -> None:
 
 def test_a_delivered_webhook_is_verified_and_told_in_our_words(heard: Driver, box: Inbox) -> None:
     provider, request = heard.provider(), heard.request()
+    began = heard.now() - timedelta(minutes=1)
     heard.paid(provider, request)
     told: list[Any] = []
 
     def read() -> bool:
         told.clear()
         for headers, body in list(box.received):
-            event = provider.verify_webhook(headers, body, datetime.now(UTC))
+            event = provider.verify_webhook(headers, body, heard.now())
             news = provider.read_webhook(event)
             told.extend(news if isinstance(news, list) else [])
         mine = [one for one in told if one.operation == "start" and one.transaction_id == request.transaction_id]
@@ -289,7 +340,11 @@ def test_a_delivered_webhook_is_verified_and_told_in_our_words(heard: Driver, bo
 
     wait_until(read, "the webhook about the payment")
     outcomes = [one.outcome for one in told if one.operation == "start"]
-    assert all(outcome is None or isinstance(outcome, Succeeded | Pending) for outcome in outcomes)
+    assert all(outcome is None or isinstance(outcome, Succeeded | Pending | ActionRequired) for outcome in outcomes)
+    assert_nothing_received(*(outcome for outcome in outcomes if outcome is not None))
+    for one in told:
+        assert one.occurred_at is not None, one
+        assert began <= one.occurred_at <= heard.now() + timedelta(minutes=1)
 
 
 def test_a_signature_by_somebody_else_is_forged(driver: Driver) -> None:

@@ -63,7 +63,7 @@ def test_a_refund_that_fails_later_is_told_so(driver: Driver) -> None:
     assert refund is not None
     outcome = provider.refund(refund)
     assert isinstance(outcome, Succeeded | Pending)
-    driver.fail_now()
+    driver.let_refunds_end()
 
     def failed() -> Declined | None:
         found = provider.look_up(look_up_of(refund, outcome.facts))
@@ -74,6 +74,26 @@ def test_a_refund_that_fails_later_is_told_so(driver: Driver) -> None:
     assert decline.decline.code
     ref = ChargeRef(refund.provider_id, refund.provider_charge_id, refund.start_extra)
     assert [type(one.outcome) for one in refunds_of(provider, ref)] == [Declined]
+
+
+def test_a_refund_is_told_done_only_once_it_is(driver: Driver) -> None:
+    provider = driver.provider()
+    refund = driver.slow_refund(provider)
+    outcome = provider.refund(refund)
+    assert isinstance(outcome, Succeeded | Pending)
+    ref = ChargeRef(refund.provider_id, refund.provider_charge_id, refund.start_extra)
+
+    def done() -> bool:
+        found = provider.look_up(look_up_of(refund, outcome.facts))
+        for told in (found, *(one.outcome for one in refunds_of(provider, ref))):
+            assert isinstance(told, Succeeded | Pending)
+            assert isinstance(told, Pending) or _given_back(driver) == refund.amount
+        return isinstance(found, Succeeded)
+
+    assert isinstance(outcome, Pending) or _given_back(driver) == refund.amount
+    done()
+    driver.let_refunds_end()
+    wait_until(done, "the refund to be carried out")
 
 
 def test_changes_tell_what_webhooks_missed(driver: Driver) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ import pytest
 
 from core.domain.outcomes import (
     ActionRequired,
+    Canceled,
     DisputeFacts,
     Facts,
     KeptMethod,
@@ -32,8 +33,10 @@ from core.providers.base import (
     ForgetRequest,
     LookUpRequest,
     PaymentProvider,
+    RefundRequest,
     StartRequest,
     StatementLine,
+    VerifiedEvent,
     VoidRequest,
 )
 from tests.providers import (
@@ -43,7 +46,7 @@ from tests.providers import (
     test_contract_honesty,
     test_contract_saved,
 )
-from tests.providers.driver import Driver
+from tests.providers.driver import Driver, Inbox
 
 pytestmark = pytest.mark.usefixtures("with_bank")
 
@@ -138,6 +141,58 @@ CAUGHT: list[tuple[type[Cheat], Callable[[Driver], None]]] = [
 ]
 
 
+class SaysRefundsAreDone(Cheat):
+    def refund(self, request: RefundRequest) -> Outcome:
+        found = self._honest.refund(request)
+        return Succeeded(found.facts) if isinstance(found, Pending) else found
+
+
+class FindsRefundsDone(Cheat):
+    def look_up(self, request: LookUpRequest) -> LookUp:
+        found = self._honest.look_up(request)
+        refund = isinstance(request.request, RefundRequest)
+        return Succeeded(found.facts) if refund and isinstance(found, Pending) else found
+
+
+class ListsRefundsAsDone(Cheat):
+    def list_refunds(self, charge: ChargeRef) -> Any:
+        listed = self._honest.list_refunds(charge)
+        assert isinstance(listed, list)
+        return [
+            replace(one, outcome=Succeeded(one.outcome.facts)) if isinstance(one.outcome, Pending) else one
+            for one in listed
+        ]
+
+
+class ClaimsMoneyEarly(Cheat):
+    def start(self, request: StartRequest) -> Outcome:
+        return self._claimed(self._honest.start(request))
+
+    def _claimed(self, found: Any) -> Any:
+        if not isinstance(found, Pending | ActionRequired):
+            return found
+        return replace(found, facts=replace(found.facts, amount_received=500_00))
+
+
+class FindsMoneyEarly(ClaimsMoneyEarly):
+    def start(self, request: StartRequest) -> Outcome:
+        return self._honest.start(request)
+
+    def look_up(self, request: LookUpRequest) -> LookUp:
+        return self._claimed(self._honest.look_up(request))  # type: ignore[no-any-return]
+
+
+REFUND_DONE = test_contract_books.test_a_refund_is_told_done_only_once_it_is
+CAUGHT += [
+    (SaysRefundsAreDone, REFUND_DONE),
+    (FindsRefundsDone, REFUND_DONE),
+    (ListsRefundsAsDone, REFUND_DONE),
+    (ClaimsMoneyEarly, test_contract.test_a_page_is_paid_by_the_customer),
+    (FindsMoneyEarly, test_contract.test_a_page_is_paid_by_the_customer),
+    (FindsMoneyEarly, test_contract.test_a_failed_try_on_a_page_brings_no_money),
+]
+
+
 def _held_to(driver: Driver, cheat: type[Cheat], part: Callable[[Driver], None]) -> None:
     """Passes only if the contract's own test fails by an assertion of its own."""
     honest = driver.provider
@@ -229,3 +284,57 @@ def test_a_cheat_at_what_it_declares_is_caught(
 ) -> None:
     if getattr(driver.provider().capabilities, declared):
         _held_to(driver, cheat, part)
+
+
+class KeepsPagesOpen(Cheat):
+    def look_up(self, request: LookUpRequest) -> LookUp:
+        found = self._honest.look_up(request)
+        return Pending(found.facts) if isinstance(found, Canceled) else found
+
+
+class HidesARefusedKey(Cheat):
+    def look_up(self, request: LookUpRequest) -> LookUp:
+        found = self._honest.look_up(request)
+        return replace(found, refused_key=False) if isinstance(found, Unknown) else found
+
+
+class BlamesTheKey(Cheat):
+    def look_up(self, request: LookUpRequest) -> LookUp:
+        found = self._honest.look_up(request)
+        return replace(found, refused_key=True) if isinstance(found, Unknown) else found
+
+
+class TellsNoTime(Cheat):
+    def read_webhook(self, event: VerifiedEvent) -> Any:
+        told = self._honest.read_webhook(event)
+        return [replace(one, occurred_at=None) for one in told] if isinstance(told, list) else told
+
+
+class TellsItsOwnTime(Cheat):
+    def read_webhook(self, event: VerifiedEvent) -> Any:
+        told, wrong = self._honest.read_webhook(event), datetime(2020, 1, 1, tzinfo=UTC)
+        return [replace(one, occurred_at=wrong) for one in told] if isinstance(told, list) else told
+
+
+def test_a_page_kept_open_for_ever_is_caught(driver: Driver) -> None:
+    """Paystack's pages never end: there is nothing to lie about."""
+    if driver.provider().capabilities.close_unfinished or driver.let_pages_end():
+        _held_to(driver, KeepsPagesOpen, test_contract.test_a_page_that_has_ended_is_open_no_more)
+
+
+def test_money_claimed_while_it_is_on_its_way_is_caught(driver: Driver) -> None:
+    if driver.on_its_way(driver.provider()) is not None:
+        _held_to(driver, FindsMoneyEarly, test_contract.test_money_on_its_way_is_not_received_yet)
+
+
+@pytest.mark.parametrize("cheat", [HidesARefusedKey, BlamesTheKey])
+def test_a_wrong_word_about_the_key_is_caught(driver: Driver, cheat: type[Cheat]) -> None:
+    _held_to(driver, cheat, test_contract.test_a_question_with_a_refused_key_says_so)
+
+
+@pytest.mark.parametrize("cheat", [TellsNoTime, TellsItsOwnTime])
+def test_a_wrong_time_is_caught(heard: Driver, box: Inbox, cheat: type[Cheat]) -> None:
+    def part(driver: Driver) -> None:
+        test_contract.test_a_delivered_webhook_is_verified_and_told_in_our_words(driver, box)
+
+    _held_to(heard, cheat, part)

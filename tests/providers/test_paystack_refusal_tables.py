@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.domain.outcomes import NotExecuted, Unknown
+from core.providers.paystack import changes, disputes
 from core.providers.paystack.fields import FIELDS_BY_CODE, FIELDS_BY_MESSAGE
 from core.providers.paystack.methods import GONE_MESSAGES, is_gone
 from core.providers.paystack.outcomes import (
@@ -245,3 +246,12 @@ def test_what_opens_a_page_or_charges_a_card_is_not_even_kept_sealed() -> None:
     data = {"access_code": "x", "authorization_url": "https://x", "rows": [{"authorization": card}], "id": 1}
     kept = Answer(200, {"status": True, "data": data}).kept
     assert kept == {"status": True, "data": {"rows": [{"authorization": {"last4": "4081"}}], "id": 1}}
+
+
+def test_what_paystack_wants_of_evidence() -> None:
+    assert set(disputes._REQUIRED) == {"customer_email", "customer_name", "customer_phone", "service_details"}
+    assert set(disputes._OPTIONAL) == {"delivery_address", "delivery_date"}
+
+
+def test_refusals_of_an_integration_that_has_no_holds() -> None:
+    assert {one.value for one in changes._NO_HOLDS} == {"invalid_request", "misconfigured"}

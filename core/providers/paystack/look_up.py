@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import assert_never
 
-from core.domain.outcomes import LookUp, NotExecuted, NotFound
+from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, NotFound
 from core.providers.base import (
     CaptureRequest,
     ChargeRef,
@@ -58,7 +59,8 @@ def _refund_by_note(client: PaystackClient, sent: RefundRequest) -> LookUp:
         listed = refunds_of(client, number)
     except ListingBroken as broken:
         if isinstance(broken.outcome, NotExecuted):
-            return unknown("the look-up itself failed", reason=broken.outcome.reason.value)
+            seen = unknown("the look-up itself failed", reason=broken.outcome.reason.value)
+            return replace(seen, refused_key=broken.outcome.reason is NotExecutedReason.MISCONFIGURED)
         return broken.outcome
     # By id: a list that grows while we turn its pages shows a row twice.
     matches = {str(row.get("id")): row for row in listed if mark_in(row) == sent.transaction_id}

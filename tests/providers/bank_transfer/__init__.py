@@ -108,12 +108,14 @@ class BankTransfer:
 
     def look_up(self, request: LookUpRequest) -> LookUp:
         read, path = (read_refund, "/refunds") if request.operation == "refund" else (read_transfer, "/transfers")
+        found: Body | NotFound | NotExecuted | Unknown
         if request.provider_id is not None:
             found = self._client.get(path, request.provider_id)
         else:
             found = self._marked(path, request.request.transaction_id)
         if isinstance(found, NotExecuted):  # a refused question says nothing about the transaction
-            return Unknown({"seen": "the question was refused", "reason": found.reason.value})
+            seen = {"seen": "the question was refused", "reason": found.reason.value}
+            return Unknown(seen, refused_key=found.reason is NotExecutedReason.MISCONFIGURED)
         return found if isinstance(found, Unknown | NotFound) else read(found)
 
     def _marked(self, path: str, mark: str) -> Body | NotFound | NotExecuted | Unknown:

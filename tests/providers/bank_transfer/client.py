@@ -45,10 +45,10 @@ class Client:
             headers["Idempotency-Key"] = key
         try:
             reply = exchange(method, self._base + address, headers, body, self._limits)
-        except TransportError as error:
-            if error.sent:
-                return Unknown({"cause": error.cause})
-            return NotExecuted(NotExecutedReason.CONNECTION, str(error))
+        except TransportError as broken:
+            if broken.sent:
+                return Unknown({"cause": broken.cause})
+            return NotExecuted(NotExecutedReason.CONNECTION, str(broken))
         found = read_object(reply.body)
         if 200 <= reply.status < 300 and found is not None:
             return found

@@ -7,7 +7,7 @@ import hmac
 from datetime import datetime
 from typing import Any, ClassVar
 
-from core.domain.outcomes import ActionRequired
+from core.domain.outcomes import ActionRequired, Facts
 from core.providers.base import Account, PaymentProvider, RefundRequest, StartRequest
 from tests.providers.bank_transfer.sandbox import CLOSED_ACCOUNT, DAY
 from tests.providers.driver import Driver, start_request, submit
@@ -15,8 +15,13 @@ from tests.providers.driver import Driver, start_request, submit
 
 class BankDriver(Driver):
     name = "bank_transfer"
+    sandbox_module = "tests.providers.bank_transfer"
     currency = "EUR"
-    operations: ClassVar[dict[str, str]] = {"start": "transfers.create", "refund": "refunds.create"}
+    operations: ClassVar[dict[str, str]] = {
+        "start": "transfers.create",
+        "refund": "refunds.create",
+        "look_up": "transfers.retrieve",
+    }
     lost_start_is = ActionRequired
 
     def account(self) -> Account:
@@ -47,8 +52,23 @@ class BankDriver(Driver):
         request = self.request()
         return self.refund_request(request, self.paid(provider, request), CLOSED_ACCOUNT)
 
-    def fail_now(self) -> None:
-        self.sandbox.post("clock", advance_seconds=2 * DAY)
+    def slow_refund(self, provider: PaymentProvider) -> RefundRequest:
+        request = self.request()
+        return self.refund_request(request, self.paid(provider, request), 100_00)
+
+    def let_refunds_end(self) -> None:
+        self.advance(2 * DAY)
+
+    def on_its_way(self, provider: PaymentProvider) -> tuple[StartRequest, Facts]:
+        request = self.request()
+        outcome = provider.start(request)
+        assert isinstance(outcome, ActionRequired)
+        self.press(outcome, "order")
+        return request, outcome.facts
+
+    def let_pages_end(self) -> bool:
+        self.advance(8 * DAY)
+        return True
 
     def sign(self, body: bytes, now: datetime, secret: str | None = None) -> dict[str, str]:
         key = (self.secret_key if secret is None else secret).encode()

@@ -54,13 +54,18 @@ def read_refund(body: Body) -> Outcome:
     return _read(REFUNDS, body)
 
 
-def _read(table: Mapping[str, Made], body: Body, **more: int | None) -> Outcome:
+def _read(table: Mapping[str, Made], body: Body, amount_received: int | None = None) -> Outcome:
     made = table.get(text(body, "state") or "")
     amount, currency, name = number(body, "amount"), text(body, "currency"), text(body, "id")
     if made is None or amount is None or currency is None or name is None:
         return Unknown({"seen": "an object that cannot be read", "state": text(body, "state")})
     facts = Facts(
-        provider_id=name, amount=amount, currency=currency, created_at=moment(body, "created"), raw=dict(body), **more
+        provider_id=name,
+        amount=amount,
+        amount_received=amount_received,
+        currency=currency,
+        created_at=moment(body, "created"),
+        raw=dict(body),
     )
     return made(body, facts)
 

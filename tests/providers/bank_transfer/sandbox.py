@@ -36,8 +36,8 @@ def _changed(desk: Desk, kind: str, body: Json, state: str) -> Json:
 
 
 def _told(desk: Desk, kind: str, body: Json) -> Json:
-    event = {"id": ids.fresh("ev_"), "kind": f"{kind}.{body['state']}", "created": desk.now, kind: body}
-    desk.publish(event, event["kind"])
+    name = f"{kind}.{body['state']}"
+    desk.publish({"id": ids.fresh("ev_"), "kind": name, "created": desk.now, kind: body}, name)
     return body
 
 
@@ -218,7 +218,7 @@ class Bank:
 
     def oracle(self, world: World, account: Account | None) -> Json:
         where, values = ("AND account = ?", (account.id,)) if account else ("", ())
-        refunds = [row.body for row in world.ledger.select("refund", where, values)]
+        refunds = [_refund(row.body) for row in world.ledger.select("refund", where, values)]
         charges = [_charge(row.body) for row in world.ledger.select("transfer", where, values)]
         return {"charges": charges, "refunds": refunds}
 
@@ -227,6 +227,11 @@ def _charge(transfer: Json) -> Json:
     status = {"arrived": "succeeded", "expired": "expired"}.get(transfer["state"], "pending")
     marks = {"tollgate_payment": transfer["payment"], "tollgate_transaction": transfer["mark"]}
     return {**transfer, "status": status, "metadata": marks}
+
+
+def _refund(refund: Json) -> Json:
+    status = {"booked": "pending", "paid": "succeeded", "returned": "failed"}[refund["state"]]
+    return {**refund, "status": status}
 
 
 def _refusal(error: Refused) -> Reply:

@@ -1,12 +1,9 @@
-"""The bank's words, row by row, and its samples; and that nobody outside a provider's package knows a provider."""
+"""The bank's words, row by row, and its samples."""
 
 from __future__ import annotations
 
-import ast
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,8 +22,7 @@ from tests.providers.bank_transfer.client import REFUSALS
 from tests.providers.bank_transfer.outcomes import REFUNDS, TRANSFERS, read_refund, read_transfer
 from tests.providers.bank_transfer.webhooks import read
 
-SAMPLES = Path(__file__).with_name("samples")
-ROOT = Path(__file__).resolve().parents[3]
+SAMPLES = Path(__file__).with_name("bank_transfer") / "samples"
 OBJECT = {"id": "tr_1", "amount": 100_00, "currency": "EUR", "instructions": "https://bank.example/tr_1"}
 
 
@@ -75,27 +71,3 @@ def test_samples_in_our_words() -> None:
     returned = sample("refund_returned.json")
     assert isinstance(returned.outcome, Declined)
     assert (returned.operation, returned.start_provider_id) == ("refund", "tr_9Zk3")
-
-
-def _words(tree: ast.AST) -> Iterator[Any]:
-    """The texts of a module; what the API's description shows as an example decides nothing."""
-    shown = {id(part) for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "examples"
-             for part in ast.walk(node.value)}  # fmt: skip
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and id(node) not in shown:
-            yield node.value
-
-
-def test_no_provider_is_known_by_name_outside_the_registry() -> None:
-    """Else a third one would need more than its package, a line of the registry, its samples and its settings."""
-    own = [ROOT / "core/providers" / name for name in ("stripe", "paystack")]
-    #: The two local doubles that `tollgate up` starts, and the tour through them.
-    local = [ROOT / "cli/service.py", ROOT / "cli/demo"]
-    found = []
-    for room in ("api", "workers", "core", "cli"):
-        for file in (ROOT / room).rglob("*.py"):
-            if any(file == one or one in file.parents for one in (*own, *local)):
-                continue
-            if {"stripe", "paystack"} & {word for word in _words(ast.parse(file.read_text())) if isinstance(word, str)}:
-                found.append(str(file.relative_to(ROOT)))
-    assert found == []
