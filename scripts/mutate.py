@@ -59,11 +59,11 @@ class Runner:
             raise session.Interrupted("tests could not be collected")
         for item in session.items:
             self.groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
-        todo = [flip for table in tables() for flip in flips(table)]
+        wanted = [flip for table in tables() for flip in flips(table)]
         gc.freeze()
         self._sound()
-        say(f"{len(todo)} flips, {len(session.items)} tests, {AT_ONCE} at once")
-        self._run(todo)
+        say(f"{len(wanted)} flips, {len(session.items)} tests, {AT_ONCE} at once")
+        self._run(wanted)
         return True
 
     def _sound(self) -> None:
@@ -73,15 +73,15 @@ class Runner:
             raise SystemExit(f"the tests fail as they are: {os.read(told, 4096).decode()}")
         os.close(told)
 
-    def _run(self, todo: list[Flip]) -> None:
+    def _run(self, wanted: list[Flip]) -> None:
         running: dict[int, Running] = {}
-        waiting = iter(todo)
+        waiting = iter(wanted)
         for flip in waiting:
             running.update([self._started(flip)])
             while len(running) >= AT_ONCE:
-                self._reap(running, len(todo))
+                self._reap(running, len(wanted))
         while running:
-            self._reap(running, len(todo))
+            self._reap(running, len(wanted))
 
     def _started(self, flip: Flip) -> tuple[int, Running]:
         pid, told = self._fork(flip)

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from cli.checks import reading
 from cli.checks.finding import Finding, Situation, failed, ok, skipped, warning
-from core.persistence.database import create_engine
 
 SUBJECT = "Lanes"
 #: Seconds. Polling finds a job within three even when the broker is dead.
@@ -30,7 +30,7 @@ def check(situation: Situation) -> Iterator[Finding]:
         yield skipped(SUBJECT, situation.why)
         return
     try:
-        rows = _rows(situation.target.databases.owner)
+        rows = reading.rows(situation.target.databases.owner, _LATE, {"late": LATE})
     except SQLAlchemyError:
         yield skipped(SUBJECT, "jobs could not be read; see Postgres and Start")
         return
@@ -46,12 +46,3 @@ def _finding(row: Any) -> Finding:
     if row["running"]:
         return warning(SUBJECT, f"{text}; {row['running']} run", f"start more workers with -Q {lane}")
     return failed(SUBJECT, f"{text}, and none runs", f"start a worker with -Q {lane}, or see why it does not work")
-
-
-def _rows(url: str) -> list[Any]:
-    engine = create_engine(url, 1, "tollgate-doctor")
-    try:
-        with engine.connect() as connection:
-            return list(connection.execute(_LATE, {"late": LATE}).mappings())
-    finally:
-        engine.dispose()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from cli.checks import reading
 from cli.checks.finding import Finding, Situation, ok, skipped, warning
-from core.persistence.database import create_engine
 
 SUBJECT = "Decline words"
 #: As many as fit on a line or two; the table holds them all.
@@ -25,7 +24,7 @@ def check(situation: Situation) -> Iterator[Finding]:
         yield skipped(SUBJECT, situation.why)
         return
     try:
-        rows = _rows(situation.target.databases.owner)
+        rows = reading.rows(situation.target.databases.owner, _WORDS, {"limit": SHOWN})
     except SQLAlchemyError:
         yield skipped(SUBJECT, "they could not be read; see Postgres and Start")
         return
@@ -35,12 +34,3 @@ def check(situation: Situation) -> Iterator[Finding]:
     named = ", ".join(f"{row['provider']} “{row['word']}” {row['count']} times" for row in rows)
     advice = "tell us, or add them to core/providers/<name>/declines.py; merchants were told `generic_decline`"
     yield warning(SUBJECT, f"{rows[0]['words']} unknown: {named}", advice)
-
-
-def _rows(url: str) -> list[Any]:
-    engine = create_engine(url, 1, "tollgate-doctor")
-    try:
-        with engine.connect() as connection:
-            return list(connection.execute(_WORDS, {"limit": SHOWN}).mappings())
-    finally:
-        engine.dispose()
