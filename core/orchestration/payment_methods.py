@@ -95,35 +95,41 @@ def keep(core: Core, connection: Connection, payment: Row, transaction: Row, met
     key = None if customer is None else core.vault.customer_key(connection, scope, customer_id)
     if key is None:
         return None
-    token_index, fingerprint_index = _indexes(core, method)
     account_id = transaction["provider_account_id"]
+    token_index, fingerprint_index = _indexes(core, method)
     known = rows.same_methods(connection, customer_id, account_id, token_index, fingerprint_index)
     method_id = known[0]["id"] if known else new_id()
-    older = [token for row in known for token in tokens_of(core, connection, scope, row) if token != method.token]
-    for row in known[1:]:
-        rows.update_method(connection, row["id"], {**_FORGOTTEN, "forgotten_at": present(connection)})
-    kept = {**asdict(method), "older": list(dict.fromkeys(older))}
-    values = {
-        "kind": method.kind,
-        "status": "active",
-        "sealed": key.seal_json(Place("payment_methods", "sealed", method_id), kept),
-        "token_index": token_index,
-        "fingerprint_index": fingerprint_index,
-    }
+    older = _merge(core, connection, scope, known, method.token)
+    kept = {**asdict(method), "older": older}
+    sealed = key.seal_json(Place("payment_methods", "sealed", method_id), kept)
+    values: dict[str, Any] = {"kind": method.kind, "status": "active", "sealed": sealed}
+    values |= {"token_index": token_index, "fingerprint_index": fingerprint_index}
     if known:
         rows.update_method(connection, method_id, values)
     else:
-        fixed = {
-            "id": method_id,
-            "customer_id": customer_id,
-            "payment_id": payment["id"],
-            "provider": transaction["provider"],
-            "provider_account_id": account_id,
-        }
-        rows.insert_method(connection, scope, {**fixed, **values})
+        rows.insert_method(connection, scope, {**_origin(method_id, payment, transaction), **values})
     cause = Cause("answer", "worker")
     audit(connection, scope, method_id, "saved", cause, payment_id=payment["id"], details={"again": bool(known)})
     return method_id
+
+
+def _merge(core: Core, connection: Connection, scope: Scope, known: Sequence[Row], token: str) -> list[str]:
+    """Make one of several rows of a card: all but the first are forgotten. The card's older tokens, newest first."""
+    older = [one for row in known for one in tokens_of(core, connection, scope, row) if one != token]
+    for row in known[1:]:
+        rows.update_method(connection, row["id"], {**_FORGOTTEN, "forgotten_at": present(connection)})
+    return list(dict.fromkeys(older))
+
+
+def _origin(method_id: UUID, payment: Row, transaction: Row) -> dict[str, Any]:
+    """Columns of a method that stay as they are."""
+    return {
+        "id": method_id,
+        "customer_id": payment["customer_id"],
+        "payment_id": payment["id"],
+        "provider": transaction["provider"],
+        "provider_account_id": transaction["provider_account_id"],
+    }
 
 
 def _indexes(core: Core, method: KeptMethod) -> tuple[bytes, bytes | None]:

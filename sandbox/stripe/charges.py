@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from .. import ids
 from ..http import Call
 from ..ledger import Json
@@ -14,6 +16,45 @@ from .objects import expanded
 # docs.stripe.com/payments/place-a-hold-on-a-payment-method: 7 days, and for Visa without the customer 4 d 18 h.
 HOLD = 7 * 86400
 HOLD_MERCHANT_INITIATED_VISA = 4 * 86400 + 18 * 3600
+
+#: What a charge repeats of its intent.
+_FROM_INTENT = (
+    "amount",
+    "currency",
+    "customer",
+    "description",
+    "receipt_email",
+    "shipping",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_group",
+)
+#: What every approved charge begins with.
+_FRESH: Json = {
+    "amount_captured": 0,
+    "amount_refunded": 0,
+    "application": None,
+    "application_fee": None,
+    "application_fee_amount": None,
+    "balance_transaction": None,
+    "calculated_statement_descriptor": "SANDBOX",
+    "captured": False,
+    "disputed": False,
+    "failure_balance_transaction": None,
+    "failure_code": None,
+    "failure_message": None,
+    "fraud_details": {},
+    "livemode": False,
+    "on_behalf_of": None,
+    "paid": True,
+    "receipt_number": None,
+    "receipt_url": None,
+    "refunded": False,
+    "review": None,
+    "source_transfer": None,
+    "status": "succeeded",
+    "transfer_data": None,
+}
 
 
 def attempt(
@@ -37,48 +78,21 @@ def attempt(
 
 
 def _new(desk: Desk, intent: Json, method: Json, card: Card, authenticated: bool) -> Json:
-    return {
-        "id": ids.fresh("ch_3" if card.type == "card" else "py_3"),
-        "object": "charge",
-        "amount": intent["amount"],
-        "amount_captured": 0,
-        "amount_refunded": 0,
-        "application": None,
-        "application_fee": None,
-        "application_fee_amount": None,
-        "balance_transaction": None,
+    shown = {
+        **deepcopy(_FRESH),
+        **{name: intent[name] for name in _FROM_INTENT},
         "billing_details": method["billing_details"],
-        "calculated_statement_descriptor": "SANDBOX",
-        "captured": False,
         "created": desk.now,
-        "currency": intent["currency"],
-        "customer": intent["customer"],
-        "description": intent["description"],
-        "disputed": False,
-        "failure_balance_transaction": None,
-        "failure_code": None,
-        "failure_message": None,
-        "fraud_details": {},
-        "livemode": False,
         "metadata": dict(intent["metadata"]),
-        "on_behalf_of": None,
         "outcome": _outcome("authorized", "approved_by_network", None, "Payment complete."),
-        "paid": True,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
         "payment_method_details": {card.type: _details(intent, method, authenticated), "type": card.type},
-        "receipt_email": intent["receipt_email"],
-        "receipt_number": None,
-        "receipt_url": None,
-        "refunded": False,
-        "review": None,
-        "shipping": intent["shipping"],
-        "source_transfer": None,
-        "statement_descriptor": intent["statement_descriptor"],
-        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
-        "status": "succeeded",
-        "transfer_data": None,
-        "transfer_group": intent["transfer_group"],
+    }
+    return {
+        "id": ids.fresh("ch_3" if card.type == "card" else "py_3"),
+        "object": "charge",
+        **dict(sorted(shown.items())),  # as Stripe's own bodies
         "_card": card.token,
         "_idempotency_key": desk.idempotency_key or intent.get("_idempotency_key"),
         "_bypass_pending": card.bypasses_pending,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from .. import ids
 from ..http import Call
 from ..ledger import Json
 from ..world import Desk
@@ -19,6 +18,7 @@ from . import (
     money,
     params,
     payment_intents,
+    session_object,
 )
 from .errors import StripeError, missing
 from .objects import expanded, line_items
@@ -39,7 +39,7 @@ def create(call: Call) -> Json:
     checkout_params.check(desk, given)
     currency, amount, items = checkout_params.priced(given["line_items"])
     money.check_amount(amount, currency)
-    session = _new(desk, given, currency, amount, items)
+    session = session_object.new(desk, given, currency, amount, items)
     data = {**session["_intent_data"], "currency": currency}
     session["payment_method_types"] = types or intent_object.types(
         {
@@ -50,80 +50,6 @@ def create(call: Call) -> Json:
     desk.add("checkout_session", session)
     desk.later("expire_session", session["id"], session["expires_at"] - desk.now)
     return expanded(desk, session, given.get("expand"))
-
-
-def _new(desk: Desk, given: Json, currency: str, amount: int, items: list[Json]) -> Json:
-    id = ids.fresh("cs_test_", 58)
-    return {
-        "id": id,
-        "object": "checkout.session",
-        "adaptive_pricing": None,
-        "after_expiration": None,
-        "allow_promotion_codes": None,
-        "amount_subtotal": amount,
-        "amount_total": amount,
-        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
-        "billing_address_collection": None,
-        "cancel_url": given.get("cancel_url"),
-        "client_reference_id": given.get("client_reference_id"),
-        "client_secret": None,
-        "collected_information": None,
-        "consent": None,
-        "consent_collection": None,
-        "created": desk.now,
-        "currency": currency,
-        "currency_conversion": None,
-        "custom_fields": [],
-        "custom_text": dict.fromkeys(("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")),
-        "customer": given.get("customer"),
-        "customer_account": None,
-        "customer_creation": None if given.get("customer") else given.get("customer_creation", "if_required"),
-        "customer_details": None,
-        "customer_email": given.get("customer_email"),
-        "discounts": [],
-        "expires_at": given.get("expires_at") or desk.now + checkout_params.LONGEST,
-        "invoice": None,
-        "invoice_creation": {"enabled": False, "invoice_data": None},
-        "livemode": False,
-        "locale": None,
-        "metadata": given.get("metadata") or {},
-        "mode": "payment",
-        "origin_context": None,
-        "payment_intent": None,
-        "payment_link": None,
-        "payment_method_collection": "if_required",
-        "payment_method_configuration_details": None,
-        "payment_method_options": {},
-        "payment_method_types": ["card"],
-        "payment_status": "unpaid",
-        "permissions": None,
-        "phone_number_collection": {"enabled": False},
-        "recovered_from": None,
-        "saved_payment_method_options": _saved_options(given),
-        "setup_intent": None,
-        "shipping_address_collection": None,
-        "shipping_cost": None,
-        "shipping_options": [],
-        "status": "open",
-        "submit_type": None,
-        "subscription": None,
-        "success_url": given["success_url"],
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        "ui_mode": "hosted_page",
-        "url": desk.url(f"/c/pay/{id}"),
-        "wallet_options": None,
-        "_items": items,
-        "_intent_data": given.get("payment_intent_data") or {},
-        "_idempotency_key": desk.idempotency_key,
-    }
-
-
-def _saved_options(given: Json) -> Json | None:
-    if not given.get("customer"):
-        return None
-    names = ("allow_redisplay_filters", "payment_method_remove", "payment_method_save")
-    shown: Json = {"allow_redisplay_filters": ["always"], "payment_method_remove": "disabled"}
-    return dict.fromkeys(names) | shown | (given.get("saved_payment_method_options") or {})
 
 
 def find(desk: Desk, id: str) -> Json:

@@ -2,9 +2,48 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from .. import ids
 from ..ledger import Json
 from ..world import Desk
+
+#: What no intent of this sandbox uses, or not before it is confirmed.
+_UNUSED: Json = {
+    "amount_capturable": 0,
+    "amount_details": {"tip": {}},
+    "amount_received": 0,
+    "application": None,
+    "application_fee_amount": None,
+    "canceled_at": None,
+    "cancellation_reason": None,
+    "customer_account": None,
+    "last_payment_error": None,
+    "latest_charge": None,
+    "livemode": False,
+    "next_action": None,
+    "on_behalf_of": None,
+    "payment_method": None,
+    "payment_method_configuration_details": None,
+    "payment_method_options": {"card": {"installments": None, "network": None, "request_three_d_secure": "automatic"}},
+    "processing": None,
+    "review": None,
+    "source": None,
+    "transfer_data": None,
+}
+#: Shown as given, null where nothing was.
+_OPTIONAL = (
+    "allowed_payment_method_types",
+    "customer",
+    "description",
+    "excluded_payment_method_types",
+    "receipt_email",
+    "setup_future_usage",
+    "shipping",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_group",
+)
 
 
 def types(given: Json) -> list[str]:
@@ -19,50 +58,28 @@ def types(given: Json) -> list[str]:
 
 def new(desk: Desk, given: Json, automatic: Json | None) -> Json:
     id = ids.fresh("pi_3")
+    state = {
+        "automatic_payment_methods": automatic,
+        "client_secret": f"{id}_secret_{ids.fresh('', 25)}",
+        "created": desk.now,
+        "status": "requires_payment_method",
+    }
     return {
         "id": id,
         "object": "payment_intent",
-        "allowed_payment_method_types": given.get("allowed_payment_method_types"),
-        "amount": given["amount"],
-        "amount_capturable": 0,
-        "amount_details": {"tip": {}},
-        "amount_received": 0,
-        "application": None,
-        "application_fee_amount": None,
-        "automatic_payment_methods": automatic,
-        "canceled_at": None,
-        "cancellation_reason": None,
-        "capture_method": given.get("capture_method", "automatic_async"),
-        "client_secret": f"{id}_secret_{ids.fresh('', 25)}",
-        "confirmation_method": given.get("confirmation_method", "automatic"),
-        "created": desk.now,
-        "currency": given["currency"],
-        "customer": given.get("customer"),
-        "customer_account": None,
-        "description": given.get("description"),
-        "excluded_payment_method_types": given.get("excluded_payment_method_types"),
-        "last_payment_error": None,
-        "latest_charge": None,
-        "livemode": False,
-        "metadata": given.get("metadata") or {},
-        "next_action": None,
-        "on_behalf_of": None,
-        "payment_method": None,
-        "payment_method_configuration_details": None,
-        "payment_method_options": {
-            "card": {"installments": None, "network": None, "request_three_d_secure": "automatic"}
-        },
-        "payment_method_types": given.get("payment_method_types") or types(given),
-        "processing": None,
-        "receipt_email": given.get("receipt_email"),
-        "review": None,
-        "setup_future_usage": given.get("setup_future_usage"),
-        "shipping": given.get("shipping"),
-        "source": None,
-        "statement_descriptor": given.get("statement_descriptor"),
-        "statement_descriptor_suffix": given.get("statement_descriptor_suffix"),
-        "status": "requires_payment_method",
-        "transfer_data": None,
-        "transfer_group": given.get("transfer_group"),
+        **dict(sorted({**deepcopy(_UNUSED), **_asked(given), **state}.items())),  # as Stripe's own bodies
         "_idempotency_key": desk.idempotency_key,
+    }
+
+
+def _asked(given: Json) -> Json:
+    """What the merchant said."""
+    return {
+        **{name: given.get(name) for name in _OPTIONAL},
+        "amount": given["amount"],
+        "capture_method": given.get("capture_method", "automatic_async"),
+        "confirmation_method": given.get("confirmation_method", "automatic"),
+        "currency": given["currency"],
+        "metadata": given.get("metadata") or {},
+        "payment_method_types": given.get("payment_method_types") or types(given),
     }
