@@ -161,7 +161,7 @@ class Driver(ABC):
 
     def paid(self, provider: PaymentProvider, request: StartRequest) -> Facts:
         """Carry a payment through to its money, whatever that takes."""
-        outcome = provider.start(request)
+        outcome: LookUp = provider.start(request)
         if isinstance(outcome, ActionRequired):
             self.press(outcome, "pay")
             outcome = provider.look_up(look_up_of(request, outcome.facts))
