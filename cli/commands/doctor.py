@@ -24,7 +24,7 @@ from cli.checks import (
     service,
     start,
     words,
-)  # fmt: skip
+)
 from cli.checks.finding import Finding, Situation
 from cli.commands import options, output
 from cli.errors import Refused

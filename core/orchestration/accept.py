@@ -25,7 +25,7 @@ from core.domain.commands import (
     TokenMethod,
 )
 from core.domain.identifiers import new_id
-from core.orchestration import idempotency, jobs, permits, router, status_manager
+from core.orchestration import idempotency, jobs, people, permits, router, status_manager
 from core.orchestration.context import Caller, Core
 from core.orchestration.idempotency import Accepted, IdempotencyKey
 from core.orchestration.intake import Row, cause_of, enqueue, locked_payment
@@ -33,6 +33,7 @@ from core.orchestration.payer import Payer, payer_of
 from core.persistence.database import Scope, present
 from core.persistence.queries import payments as rows
 from core.persistence.vault import Place
+from core.providers.base import Person
 
 __all__ = [
     "Accepted",
@@ -202,11 +203,10 @@ def _store_customer(core: Core, connection: Connection, scope: Scope, person: Pe
         return None
     customer_id = new_id()
     key = core.vault.make_customer_key(connection, scope, customer_id)
-    details = {"email": person.email, "name": person.name, "phone": person.phone}
     values = {
         "id": customer_id,
-        "sealed": key.seal_json(Place("customers", "sealed", customer_id), details),
-        "email_index": core.vault.blind_index("customer.email", person.email) if person.email else None,
+        "sealed": people.seal_person(key, customer_id, Person(person.email, person.name, person.phone)),
+        "email_index": people.email_index(core, person.email),
         "index_key_version": 1,
         "created_at": present(connection),
     }

@@ -22,7 +22,7 @@ from core.orchestration import (
     provider_manager,
     requests,
     status_manager,
-)  # fmt: skip
+)
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.orchestration.steps import Ask, Send, Step

@@ -10,11 +10,10 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from core.audit import log
 from core.domain.errors import StateConflict
 from core.domain.identifiers import new_id, parse_id, public_id
 from core.domain.representations import timestamp
-from core.orchestration import idempotency, jobs, payment_methods, people, permits
+from core.orchestration import idempotency, jobs, payment_methods, people, permits, traces
 from core.orchestration.context import Caller, Core
 from core.orchestration.idempotency import Accepted, IdempotencyKey
 from core.orchestration.intake import cause_of
@@ -56,13 +55,13 @@ def create(core: Core, caller: Caller, key: IdempotencyKey, values: Mapping[str,
         stored = {
             "id": customer_id,
             "sealed": people.seal_person(own, customer_id, person),
-            "email_index": _email_index(core, person.email),
+            "email_index": people.email_index(core, person.email),
             "index_key_version": 1,
             "reference": values.get("reference"),
             "metadata": dict(values.get("metadata") or {}),
         }
         row = rows.insert_customer(connection, caller.scope, stored)
-        _audit(connection, caller, "created", customer_id)
+        traces.audit_request(connection, caller, "customer", "created", customer_id)
         body = people.customer_body(row, person)
         return Accepted(201, body, f"/v1/customers/{body['id']}", False)
 
@@ -73,7 +72,7 @@ def list_customers(core: Core, scope: Scope, filters: Filters) -> dict[str, Any]
     """{"data", "has_more", "next"}, newest first; nobody who was erased."""
     equals: dict[str, Any] = {"erased_at": None}
     if filters.email is not None:
-        equals["email_index"] = _email_index(core, filters.email)
+        equals["email_index"] = people.email_index(core, filters.email)
     if filters.reference is not None:
         equals["reference"] = filters.reference
     page = Page(filters.limit, filters.after, equals, filters.created_after, filters.created_before)
@@ -107,7 +106,7 @@ def update(
         row = rows.update_customer(connection, customer_id, values)
         # Only the names of what changed are kept: the values are people's data.
         names = sorted(name for name in changes if name in values or getattr(new, name, 0) != getattr(person, name, 0))
-        _audit(connection, caller, "updated", customer_id, {"changed": names})
+        traces.audit_request(connection, caller, "customer", "updated", customer_id, {"changed": names})
         if new != person:
             _push(connection, caller, customer_id)
         return Accepted(200, people.customer_body(row, new), None, False)
@@ -130,7 +129,7 @@ def _changed(
         if own is None:
             raise missing("customer")
         values["sealed"] = people.seal_person(own, row["id"], new)
-        values["email_index"] = _email_index(core, new.email)
+        values["email_index"] = people.email_index(core, new.email)
     return values
 
 
@@ -156,7 +155,7 @@ def erase(core: Core, caller: Caller, customer_id: UUID, key: IdempotencyKey | N
             payment_methods.begin_forgetting(core, connection, scope, row, cause_of(caller))
         rows.destroy_key(connection, customer_id)
         rows.update_customer(connection, customer_id, {**_ERASED, "erased_at": present(connection)})
-        _audit(connection, caller, "erased", customer_id, {"payment_methods": len(methods)})
+        traces.audit_request(connection, caller, "customer", "erased", customer_id, {"payment_methods": len(methods)})
         return Accepted(200, {"id": public_id("customer", customer_id), "deleted": True}, None, False)
 
     return _once(core, caller, key, act)
@@ -247,10 +246,6 @@ def _body(core: Core, connection: Connection, scope: Scope, row: Row) -> dict[st
     return people.customer_body(row, people.person_of(core, connection, scope, row))
 
 
-def _email_index(core: Core, email: str | None) -> bytes | None:
-    return None if email is None else core.vault.blind_index("customer.email", email)
-
-
 def _once(core: Core, caller: Caller, key: IdempotencyKey | None, act: Callable[[Connection], Accepted]) -> Accepted:
     """Act under the idempotency key, of which nothing may tell who the person was.
 
@@ -281,19 +276,3 @@ def _shown_again(core: Core, connection: Connection, scope: Scope, known: Accept
             code="customer_erased",
         )
     return replace(known, body=_body(core, connection, scope, row))
-
-
-def _audit(
-    connection: Connection, caller: Caller, verb: str, customer_id: UUID, details: Mapping[str, Any] | None = None
-) -> None:
-    log.record(
-        connection,
-        scope=caller.scope,
-        actor=caller.actor,
-        action=f"customer.{verb}",
-        subject_kind="customer",
-        subject_id=customer_id,
-        cause="request",
-        request_id=caller.request_id,
-        details=details,
-    )

@@ -41,6 +41,11 @@ def seal_person(key: DataKey, customer_id: UUID, person: Person) -> bytes:
     return key.seal_json(_place(customer_id), asdict(person))
 
 
+def email_index(core: Core, email: str | None) -> bytes | None:
+    """By which a person is found, and nothing is told without the index key."""
+    return core.vault.blind_index("customer.email", email) if email else None
+
+
 def _place(customer_id: UUID) -> Place:
     return Place("customers", "sealed", customer_id)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
-from core.orchestration import payment_methods
+from core.orchestration import payment_methods, people
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
@@ -63,7 +63,7 @@ def start_request(
         save_method=payment["save_method"],
         customer_id=public_id("customer", customer_id) if customer_id is not None else None,
         provider_customer=provider_customer,
-        person=person_of(core, connection, scope, customer_id),
+        person=_person(core, connection, scope, customer_id),
         return_url=payment["return_url"],
         description=payment["description"],
         reference=payment["reference"],
@@ -101,15 +101,10 @@ def _token(core: Core, connection: Connection, scope: Scope, payment: Row) -> st
     return str(opened["token"])
 
 
-def person_of(core: Core, connection: Connection, scope: Scope, customer_id: UUID | None) -> Person:
+def _person(core: Core, connection: Connection, scope: Scope, customer_id: UUID | None) -> Person:
     """Nobody, when the payment names no one or the person was erased."""
     customer = rows.find_customer(connection, customer_id) if customer_id is not None else None
-    if customer is None or customer["sealed"] is None:
-        return Person()
-    key = core.vault.customer_key(connection, scope, customer["id"])
-    if key is None:
-        return Person()
-    return Person(**key.open_json(Place("customers", "sealed", customer["id"]), customer["sealed"]))
+    return Person() if customer is None else people.person_of(core, connection, scope, customer)
 
 
 def capture_request(payment: Row, start: Row, transaction_id: UUID, number: int, amount: int) -> CaptureRequest:

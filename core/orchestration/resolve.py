@@ -22,7 +22,7 @@ from core.orchestration import (
     requests,
     settle,
     status_manager,
-)  # fmt: skip
+)
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.persistence.database import present

@@ -1,4 +1,4 @@
-"""What a status step leaves behind in its own commit: an audit record, an event with its deliveries, a sealed body."""
+"""What a change leaves behind in its own commit: an audit record, an event with its deliveries, a sealed body."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.audit import log
 from core.domain.identifiers import new_id
 from core.domain.outcomes import Outcome
 from core.orchestration import jobs
-from core.orchestration.context import Cause, Core
+from core.orchestration.context import Caller, Cause, Core
 from core.persistence import pipeline
 from core.persistence.database import Scope, present
 from core.persistence.queries import events
@@ -88,5 +88,27 @@ def audit(
         to_status=target,
         cause=cause.kind,
         request_id=cause.request_id,
+        details=details,
+    )
+
+
+def audit_request(
+    connection: Connection,
+    caller: Caller,
+    subject: str,
+    verb: str,
+    subject_id: UUID,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """What a caller did to a row that has no status and belongs to no payment."""
+    log.record(
+        connection,
+        scope=caller.scope,
+        actor=caller.actor,
+        action=f"{subject}.{verb}",
+        subject_kind=subject,
+        subject_id=subject_id,
+        cause="request",
+        request_id=caller.request_id,
         details=details,
     )

@@ -10,12 +10,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from core.audit import log
 from core.domain.errors import FieldError, NotFoundError, RequestRefused
 from core.domain.events import check_event_types
 from core.domain.identifiers import new_id, public_id
 from core.domain.representations import timestamp
-from core.orchestration import idempotency
+from core.orchestration import idempotency, traces
 from core.orchestration import webhook_secrets as secrets
 from core.orchestration.context import Caller, Core
 from core.orchestration.idempotency import Accepted, IdempotencyKey
@@ -65,7 +64,9 @@ def create(
         endpoint_id, secret = new_id(), secrets.new_secret()
         values["secrets_sealed"] = secrets.seal_first(core.vault, connection, caller.scope, endpoint_id, secret)
         row = rows.insert_endpoint(connection, caller.scope, {"id": endpoint_id, "enabled": True, **values})
-        _audit(connection, caller, "created", endpoint_id, {"event_types": values["event_types"]})
+        traces.audit_request(
+            connection, caller, "webhook_endpoint", "created", endpoint_id, {"event_types": values["event_types"]}
+        )
         body = representation(row, secret)
         return Accepted(201, body, f"/v1/webhook_endpoints/{body['id']}", False)
 
@@ -102,7 +103,14 @@ def update(
         changed = sorted(name for name, value in values.items() if row[name] != value)
         if changed:
             row = rows.update_endpoint(connection, endpoint_id, values)
-            _audit(connection, caller, "updated", endpoint_id, {"changed": changed, "enabled": row["enabled"]})
+            traces.audit_request(
+                connection,
+                caller,
+                "webhook_endpoint",
+                "updated",
+                endpoint_id,
+                {"changed": changed, "enabled": row["enabled"]},
+            )
         return Accepted(200, representation(row), None, False)
 
     return _once(core, caller, key, act)
@@ -114,7 +122,7 @@ def delete(core: Core, caller: Caller, endpoint_id: UUID, key: IdempotencyKey | 
     def act(connection: Connection) -> Accepted:
         _find(connection, caller.scope, endpoint_id, lock=True)
         rows.update_endpoint(connection, endpoint_id, {"enabled": False, "deleted_at": sa.func.app_now()})
-        _audit(connection, caller, "deleted", endpoint_id)
+        traces.audit_request(connection, caller, "webhook_endpoint", "deleted", endpoint_id)
         body = {"id": public_id("webhook_endpoint", endpoint_id), "deleted": True}
         return Accepted(200, body, None, False)
 
@@ -129,7 +137,7 @@ def rotate_secret(core: Core, caller: Caller, endpoint_id: UUID, key: Idempotenc
         secret = secrets.new_secret()
         sealed = secrets.seal_rotated(core.vault, connection, caller.scope, row, secret)
         row = rows.update_endpoint(connection, endpoint_id, {"secrets_sealed": sealed})
-        _audit(connection, caller, "secret_rotated", endpoint_id)
+        traces.audit_request(connection, caller, "webhook_endpoint", "secret_rotated", endpoint_id)
         return Accepted(200, representation(row, secret), None, False)
 
     return _once(core, caller, key, act)
@@ -174,19 +182,3 @@ def _find(connection: Connection, scope: Scope, endpoint_id: UUID, lock: bool = 
     if row is None:
         raise NotFoundError("there is no such webhook endpoint")
     return row
-
-
-def _audit(
-    connection: Connection, caller: Caller, verb: str, endpoint_id: UUID, details: Mapping[str, Any] | None = None
-) -> None:
-    log.record(
-        connection,
-        scope=caller.scope,
-        actor=caller.actor,
-        action=f"webhook_endpoint.{verb}",
-        subject_kind="webhook_endpoint",
-        subject_id=endpoint_id,
-        cause="request",
-        request_id=caller.request_id,
-        details=details,
-    )
