@@ -157,6 +157,7 @@ class TestNeverSent:
     def _move(self, world: World, account: str, base: str) -> None:
         from core.orchestration import provider_manager
 
+        world.settle()  # a webhook still on its way would open the account as it was, for five seconds more
         with world.owner.begin() as connection:
             connection.exec_driver_sql(
                 "UPDATE provider_accounts SET api_base = %s WHERE id = %s", (base, str(world.accounts[account]))
