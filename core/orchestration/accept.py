@@ -12,6 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from core import points
 from core.domain import representations
 from core.domain.commands import (
     CancelPayment,
@@ -80,7 +81,7 @@ def capture_payment(core: Core, caller: Caller, command: CapturePayment, key: Id
         amount = permits.capture(connection, payment, command.amount)
         return _answer(connection, caller, key, "capture_payment", payment, arguments={"amount": amount})
 
-    return _once(core, caller, key, act)
+    return _once(core, caller, key, "capture_payment", act)
 
 
 def cancel_payment(core: Core, caller: Caller, command: CancelPayment, key: IdempotencyKey) -> Accepted:
@@ -91,7 +92,7 @@ def cancel_payment(core: Core, caller: Caller, command: CancelPayment, key: Idem
         permits.cancel(connection, payment)
         return _answer(connection, caller, key, "cancel_payment", payment)
 
-    return _once(core, caller, key, act)
+    return _once(core, caller, key, "cancel_payment", act)
 
 
 def refund_payment(core: Core, caller: Caller, command: RefundPayment, key: IdempotencyKey) -> Accepted:
@@ -109,7 +110,7 @@ def refund_payment(core: Core, caller: Caller, command: RefundPayment, key: Idem
         extra = {"refund": representations.refund(refund)}
         return _answer(connection, caller, key, "refund_payment", payment, target_id=refund["id"], extra=extra)
 
-    return _once(core, caller, key, act)
+    return _once(core, caller, key, "refund_payment", act)
 
 
 def sync_payment(core: Core, caller: Caller, command: SyncPayment, key: IdempotencyKey) -> Accepted:
@@ -120,18 +121,22 @@ def sync_payment(core: Core, caller: Caller, command: SyncPayment, key: Idempote
         job_id = jobs.enqueue_sync(connection, caller.scope, payment["id"])
         return _answer(connection, caller, key, "sync_payment", payment, job_id=job_id)
 
-    return _once(core, caller, key, act)
+    return _once(core, caller, key, "sync_payment", act)
 
 
-def _once(core: Core, caller: Caller, key: IdempotencyKey, act: Callable[[Connection], Accepted]) -> Accepted:
+def _once(
+    core: Core, caller: Caller, key: IdempotencyKey, kind: str, act: Callable[[Connection], Accepted]
+) -> Accepted:
     """What the key has answered already, or what `act` does under it, in one commit."""
-    with idempotency.short_waits(), core.transaction(caller.scope, core.settings.idempotency_wait) as connection:
+    wait, commit = core.settings.idempotency_wait, points.accepting(kind)
+    with idempotency.short_waits(), core.transaction(caller.scope, wait, commit) as connection:
         return idempotency.reserve(connection, caller.scope, key) or act(connection)
 
 
 def _unless_known(core: Core, caller: Caller, key: IdempotencyKey, act: Callable[[Connection], Accepted]) -> Accepted:
     """The same for what locks no row before it writes: the key is taken with everything else, on one trip."""
-    with idempotency.short_waits(), core.transaction(caller.scope, core.settings.idempotency_wait) as connection:
+    wait, commit = core.settings.idempotency_wait, points.accepting("create_payment")
+    with idempotency.short_waits(), core.transaction(caller.scope, wait, commit) as connection:
         return idempotency.find(connection, caller.scope, key) or act(connection)
 
 

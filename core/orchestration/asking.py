@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from core import points
 from core.domain.outcomes import Unknown
 from core.orchestration import in_flight, pacing, provider_manager
 from core.orchestration.context import Core
@@ -44,7 +45,10 @@ def ask(
         # A worker that slept through its lease must not send: another one may be at it.
         if time.monotonic() - announced > core.settings.lease:
             raise LeaseLost(str(job.id))
-        return _timed(account, operation, call)
+        points.reached("call.sending", job.kind)
+        answer = _timed(account, operation, call)
+        points.reached("call.answered", job.kind)
+        return answer
 
 
 def _timed(account: OpenedAccount, operation: str, call: Callable[[], Answer]) -> Answer:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from core.orchestration.pacing import Pacer, PrivatePacer, SharedPacer
 from core.persistence.database import Database, Scope, open_database
 from core.persistence.vault import KeyUnavailable, Vault, read_key_file
+from core.points import Commit
 from core.settings import Settings
 
 #: (lane, job ids): best effort, never waits, never raises. Workers find due jobs without it.
@@ -43,18 +44,29 @@ class Core:
     clock: Callable[[], datetime] = _machine_time
 
     @contextmanager
-    def transaction(self, scope: Scope, lock_timeout: float = 5.0) -> Iterator[Connection]:
-        """One merchant's transaction; jobs enqueued in it are hinted to the workers after its commit."""
+    def transaction(
+        self, scope: Scope, lock_timeout: float = 5.0, commit: Commit | None = None
+    ) -> Iterator[Connection]:
+        """One merchant's transaction; jobs enqueued in it are hinted to the workers after its commit.
+
+        `commit` names the points around that.
+        """
         with self.database.scoped(scope, lock_timeout) as connection:
             hints: list[tuple[str, UUID]] = []
             connection.info["hints"] = hints
             try:
                 yield connection
+                if commit is not None:
+                    commit.reached(commit.written)
             finally:
                 if not connection.invalidated:
                     connection.info.pop("hints", None)
+        if commit is not None:
+            commit.reached(commit.committed)
         for lane in {lane for lane, _ in hints}:
             self.wake(lane, [job for its_lane, job in hints if its_lane == lane])
+        if commit is not None:
+            commit.reached(commit.hinted)
 
 
 class Together(Protocol):

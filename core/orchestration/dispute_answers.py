@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
+from core import points
 from core.domain import representations
 from core.domain.errors import CapabilityUnsupported, FieldError, NotFoundError, RequestRefused, StateConflict
 from core.domain.identifiers import public_id
@@ -86,7 +87,8 @@ def _accepted(
     key: IdempotencyKey,
     keep: Callable[[Connection, Row], None],
 ) -> Accepted:
-    with idempotency.short_waits(), core.transaction(caller.scope, core.settings.idempotency_wait) as connection:
+    wait, commit = core.settings.idempotency_wait, points.accepting(kind)
+    with idempotency.short_waits(), core.transaction(caller.scope, wait, commit) as connection:
         known = idempotency.reserve(connection, caller.scope, key)
         if known is not None:
             return known
@@ -147,7 +149,7 @@ def send(core: Core, job: Job) -> None:
             return
     said = disputes.call(core, job, turn.account, job.kind, lambda provider: _say(provider, turn.request))
     answer = disputes.believable(said, provider_id, turn.dispute)
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         payment = rows.lock_payment(connection, job.payment)
         jobs.check_lease(connection, job)
         if isinstance(answer, DisputeFacts):
@@ -168,7 +170,7 @@ def _say(provider: PaymentProvider, request: EvidenceRequest | AcceptRequest) ->
 
 
 def _begin(core: Core, job: Job) -> _Turn | None:
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
         rows.lock_payment(connection, job.payment)
         jobs.check_lease(connection, job)
         dispute = dispute_rows.lock(connection, job.target)
@@ -205,7 +207,7 @@ def _request(
 
 def _still_to_do(core: Core, job: Job, turn: _Turn, seen: DisputeAnswer | KeptBack) -> bool:
     """Write what was read; False where the job ended or was put back with it."""
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         payment = rows.lock_payment(connection, job.payment)
         jobs.check_lease(connection, job)
         if not isinstance(seen, DisputeFacts):

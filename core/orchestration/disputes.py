@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
+from core import points
 from core.domain.outcomes import DisputeAnswer, DisputeFacts, NotExecuted, NotExecutedReason, Unknown
 from core.orchestration import asking, jobs, provider_manager, status_manager
 from core.orchestration.context import Cause, Core
@@ -64,11 +65,11 @@ def ask(
 def sync_dispute(core: Core, job: Job) -> None:
     """Read a dispute at its provider and carry what it says into our rows."""
     account_id, provider_id = UUID(job.arguments["account"]), str(job.arguments["dispute"])
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
         account = provider_manager.open_account(core, connection, job.scope, account_id)
         known = dispute_rows.find_by_provider(connection, account_id, provider_id)
     answer = read(core, job, account, provider_id, known)
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         payment = rows.lock_payment(connection, job.payment)
         jobs.check_lease(connection, job)
         if not isinstance(answer, DisputeFacts):

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
+from core import points
 from core.domain.identifiers import public_id
 from core.domain.outcomes import CUSTOMER_GONE, Facts, NotExecuted, NotExecutedReason, Succeeded, Unknown
 from core.orchestration import customers, jobs, payment_methods, provider_manager
@@ -51,13 +52,13 @@ def forget_method(core: Core, job: Job) -> None:
 
     Tried again on the schedule of look-ups, then handed to a person: the merchant was promised that it goes.
     """
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
         errand = _to_forget(core, connection, job)
         if errand is None:  # forgotten meanwhile, or saved again
             jobs.finish(connection, job)
             return
     result = _forget_all(core, job, errand)
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         row = rows.find_method(connection, job.scope, job.target, lock=True)
         jobs.check_lease(connection, job)
         if isinstance(result, Succeeded):
@@ -99,7 +100,7 @@ def _forget_all(core: Core, job: Job, errand: _Forget) -> Told | float:
 def push_customer(core: Core, job: Job) -> None:
     """Have a provider know a customer's new details. It gives up in the end: the customer here is what counts."""
     account_id = UUID(str(job.arguments["account"]))
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
         errand = _to_push(core, connection, job, account_id)
         if errand is None:
             jobs.finish(connection, job)
@@ -109,7 +110,7 @@ def push_customer(core: Core, job: Job) -> None:
     if account is not None:
         call = guarded(partial(account.provider.upsert_customer, request))
         result = ask(core, job, account, "upsert_customer", call)
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         customer = rows.find_customer(connection, job.scope, job.target)
         jobs.check_lease(connection, job)
         if isinstance(result, Succeeded):

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
+from core import points
 from core.domain.identifiers import public_id
 from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Outcome
 from core.orchestration import (
@@ -98,6 +99,7 @@ def prepare(core: Core, claimed: Sequence[Job]) -> list[Callable[[], None]]:
     """
     fresh: dict[Scope, list[Job]] = {}
     for job in claimed:
+        points.reached("job.claimed", job.kind)
         if job.kind == "create_payment" and job.fence == 1:
             fresh.setdefault(job.scope, []).append(job)
     begun: dict[UUID, Begun] = {}
@@ -113,7 +115,8 @@ def _announce_together(core: Core, scope: Scope, together: Sequence[Job]) -> dic
     by_id = {job.id: job for job in together}
     at = time.monotonic()
     try:
-        with core.transaction(scope, lock_timeout=_LOCK_TOGETHER) as connection:
+        commit = points.announcing(*(job.kind for job in together))
+        with core.transaction(scope, _LOCK_TOGETHER, commit) as connection:
             found = rows.lock_to_start(connection, scope, {job.id: job.fence for job in together})
             steps = {}
             for job_id, payment in found.items():
@@ -200,7 +203,7 @@ def _run_money(core: Core, job: Job, begun: Begun | None) -> None:
 
 
 def _begin(core: Core, job: Job) -> Begun:
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
         payment = rows.lock_payment(connection, job.payment)
         step = MONEY[job.kind](core, connection, job, payment)
         at = time.monotonic()
@@ -267,7 +270,7 @@ def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
             pass
     for pause in (*_COMMIT_PAUSES, None):
         try:
-            with core.transaction(job.scope) as connection:
+            with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
                 if isinstance(step, Enrol):
                     return enrol.settle(core, connection, job, step, result, starting.start)
                 if lost is not None and enrol.begin_again(core, connection, job, lost):

@@ -14,6 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from core import points
 from core.domain.errors import Forged, NotFoundError
 from core.domain.identifiers import InvalidIdentifier, new_id, parse_id
 from core.domain.outcomes import Canceled, Facts, Succeeded
@@ -39,6 +40,7 @@ _COUNT_FORGED = sa.text("SELECT count_forged_webhook(:account)")
 
 #: Seconds until an event about something we do not know is tried again; after the last it is foreign.
 PARKED_DELAYS = (5.0, 60.0, 600.0, 3600.0)
+_KIND = "process_webhook"
 #: Characters of a provider's id or kind; real ones have under 60.
 _LONGEST = 255
 
@@ -65,7 +67,10 @@ def receive(
         with core.database.unscoped() as connection:
             connection.execute(_COUNT_FORGED, {"account": account_id})
         raise
-    return _store(core, account, event, body)
+    points.reached("inbox.verified", _KIND)
+    stored = _store(core, account, event, body)
+    points.reached("inbox.hinted", _KIND)
+    return stored
 
 
 def _account(core: Core, provider: str, account_id: UUID) -> provider_manager.OpenedAccount:
@@ -109,7 +114,8 @@ def _store(
     with core.database.glance(scope) as connection:
         if not stored_events.store(connection, values, jobs.QUEUE_WEBHOOK, job_id, (body_id, sealed)):
             return "duplicate"
-    core.wake(jobs.LANES["process_webhook"], [job_id])
+    points.reached("inbox.stored", _KIND)
+    core.wake(jobs.LANES[_KIND], [job_id])
     return "stored"
 
 
@@ -135,7 +141,7 @@ def _key(text: str) -> str:
 
 def process(core: Core, job: Job) -> None:
     """Translate a stored event and apply its news; the job and the event end in the same commit."""
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.APPLYING) as connection:
         stored = _load(connection, job)
         if stored["status"] not in ("received", "parked"):
             jobs.finish(connection, job)

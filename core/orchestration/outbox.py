@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.engine import Connection
 
+from core import points
 from core.audit import log as audit
 from core.domain.errors import RequestRefused
 from core.domain.identifiers import public_id
@@ -63,6 +64,7 @@ def _attempt(core: Core, job: Job) -> None:
         parcel = _prepare(core, connection, job)
     if parcel is None:
         return
+    points.reached("delivery.prepared", job.kind)
     # No transaction is open here: the receiver may take all the time it is given.
     answer = egress.post(
         parcel.target,
@@ -71,7 +73,8 @@ def _attempt(core: Core, job: Job) -> None:
         core.settings.delivery_timeout,
         core.settings.allow_private_webhook_targets,
     )
-    with core.transaction(job.scope) as connection:
+    points.reached("delivery.posted", job.kind)
+    with core.transaction(job.scope, commit=points.RECORDING) as connection:
         _record(connection, job, parcel, answer)
         _conclude(core, connection, job, parcel, answer)
     log.info(

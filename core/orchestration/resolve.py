@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
+from core import points
 from core.domain.outcomes import ActionRequired, Canceled, Declined, LookUp, NotExecuted, NotFound, Succeeded, Unknown
 from core.domain.statuses import OPEN_TRANSACTION
 from core.orchestration import (
@@ -57,12 +58,12 @@ def sync_payment(core: Core, job: Job) -> None:
     for question in questions:
         result = _ask(core, job, question)
         unheard = unheard or isinstance(result, Unknown | NotExecuted)
-        with core.transaction(job.scope) as connection:
+        with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
             review = _apply(core, connection, job, question, result) or review
     asked = frozenset(question.transaction_id for question in questions)
     for charge in charges:
         refund_lists.look(core, job, charge, asked)
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         _end_sync(core, connection, job, unheard, review)
 
 
@@ -96,9 +97,9 @@ def expire_payment(core: Core, job: Job) -> None:
     for question in _prepare(core, job):
         result = _ask(core, job, question)
         answers.append(result)
-        with core.transaction(job.scope) as connection:
+        with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
             _apply(core, connection, job, question, result)
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         _close(core, connection, job, answers)
 
 
@@ -110,7 +111,7 @@ def _ask(core: Core, job: Job, question: Question) -> LookUp:
 
 
 def _prepare(core: Core, job: Job) -> list[Question]:
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
         payment = rows.find_payment(connection, job.payment)
         sent = rows.transactions_of(connection, job.payment)
         asked = [row for row in sent if _is_open(connection, row) or row["recheck_at"] is not None]

@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 
 import structlog
 
+from core import points
 from core.domain.outcomes import LookUp
 from core.orchestration import settle
 from core.orchestration.context import Core
@@ -99,7 +100,8 @@ def _settle_together(scope: Scope, outcomes: Sequence[_Outcome]) -> None:
     core = outcomes[0].core
     steps: dict[int, Step | None] = {}
     try:
-        with core.transaction(scope, _LOCK_TIMEOUT) as connection:
+        commit = points.settling(*(one.job.kind for one in outcomes))
+        with core.transaction(scope, _LOCK_TIMEOUT, commit) as connection:
             wanted = [(one.job.payment, one.step.transaction_id, one.job.id, one.job.fence) for one in outcomes]
             found = rows.lock_to_settle(connection, scope, wanted)
             for number, one in enumerate(outcomes):

@@ -1,0 +1,32 @@
+"""The points where a process may die: the table and the places agree, and nothing in the product sets the hook."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from core import points
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [file for room in ("api", "core", "workers", "cli") for file in (ROOT / room).rglob("*.py")]
+
+
+def test_every_point_is_reached_somewhere_and_no_other() -> None:
+    named = set()
+    for file in SOURCES:
+        text = file.read_text()
+        if file == ROOT / "core/points.py":
+            text = text[text.index("class Commit") :]
+        named |= set(re.findall(r'"((?:accept|call|inbox|delivery|job)\.[a-z]+)"', text))
+    named -= {"job.waiting", "job.review", "job.ended"}  # kinds of entries on a payment's timeline
+    assert named == set(points.POINTS)
+
+
+def test_nothing_of_the_product_sets_the_hook() -> None:
+    setting = [file for file in SOURCES if re.search(r"points\.hook|points import .*hook", file.read_text())]
+    assert setting == []
+
+
+def test_without_a_hook_nothing_happens() -> None:
+    assert points.hook is None
+    points.reached("job.claimed", "create_payment")
