@@ -23,7 +23,7 @@ def test_every_point_is_reached_somewhere_and_no_other() -> None:
 
 
 def test_nothing_of_the_product_sets_the_hook() -> None:
-    setting = [file for file in SOURCES if re.search(r"points\.hook|points import .*hook", file.read_text())]
+    setting = [file for file in SOURCES if re.search(r"\bpoints\.hook|\bpoints import .*\bhook\b", file.read_text())]
     assert setting == []
 
 
