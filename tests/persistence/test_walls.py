@@ -37,6 +37,7 @@ RIGHTS = {
     "forged_webhooks": ("", ""),
     "idempotency_keys": ("SIU", "SI"),
     "inbox_events": ("SIU", "SIU"),
+    "installation": ("S", "S"),
     "jobs": ("SIU", "SIU"),
     "merchants": ("S", "S"),
     "payment_methods": ("SIU", "SIU"),
@@ -201,6 +202,21 @@ class TestRights:
                 else:
                     with refused(), database.unscoped() as connection:
                         connection.exec_driver_sql(f"SELECT * FROM {call}")
+
+    @pytest.mark.parametrize("role", ["api", "worker"])
+    def test_anybody_may_pause_the_installation_and_only_the_owner_lets_it_go_on(self, roles: Roles, role: str) -> None:
+        database: Database = getattr(roles, role)
+        with database.unscoped() as connection:
+            asked = [
+                connection.exec_driver_sql(f"SELECT pause_installation('{reason}')").scalar_one() for reason in "ab"
+            ]
+            assert asked == [True, False], "the first reason stays"
+            found = connection.exec_driver_sql("SELECT paused_because, paused_at <= app_now() FROM installation").one()
+            assert tuple(found) == ("a", True)
+        with refused(), database.unscoped() as connection:
+            connection.exec_driver_sql("UPDATE installation SET paused_at = NULL, paused_because = NULL")
+        with roles.owner.begin() as connection:
+            connection.exec_driver_sql("UPDATE installation SET paused_at = NULL, paused_because = NULL")
 
     def test_nobody_but_the_owner_moves_the_time(self, roles: Roles) -> None:
         for database in (roles.api, roles.worker):

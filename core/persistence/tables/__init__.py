@@ -6,6 +6,7 @@ from core.persistence.tables.accounts import (
 from core.persistence.tables.audit import audit_log, findings
 from core.persistence.tables.base import metadata
 from core.persistence.tables.inbox import bodies, inbox_events
+from core.persistence.tables.installation import installation
 from core.persistence.tables.jobs import idempotency_keys, jobs
 from core.persistence.tables.outbox import deliveries, events, webhook_endpoints
 from core.persistence.tables.payments import disputes, payments, refunds, transactions, unknown_words
@@ -22,6 +23,7 @@ __all__ = [
     "findings",
     "idempotency_keys",
     "inbox_events",
+    "installation",
     "jobs",
     "merchants",
     "metadata",
