@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from cli.errors import Refused
 from cli.secrets_file import Secrets
+from cli.via import Via, straight, through
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -33,8 +34,12 @@ class Seeded:
     accounts: Mapping[str, str] = field(default_factory=dict)
 
 
-def seed_development(core: Core, secrets: Secrets, api_url: str, sandbox_urls: Mapping[str, str]) -> Seeded:
+def seed_development(
+    core: Core, secrets: Secrets, api_url: str, sandbox_urls: Mapping[str, str], via: Via = straight
+) -> Seeded:
     """Makes what is missing and returns all of it; done again it changes nothing. `core` is the owner's.
+
+    `via`: the ways the api and the local providers have to each other.
 
     Raises:
         Refused: a local provider does not take its account.
@@ -44,9 +49,10 @@ def seed_development(core: Core, secrets: Secrets, api_url: str, sandbox_urls: M
     test_key, scope = _test_key(core, secrets)
     accounts = {}
     for provider, url in sandbox_urls.items():
-        account_id = _account(core, scope, secrets, provider, url)
+        account_id = _account(core, scope, secrets, provider, url, through(via, provider, url))
         name = public_id("provider_account", account_id)
-        _tell_sandbox(url, secrets, provider, webhook_url=f"{api_url}/webhooks/{provider}/{name}")
+        hook = f"{through(via, 'api', api_url)}/webhooks/{provider}/{name}"
+        _tell_sandbox(url, secrets, provider, webhook_url=hook)
         accounts[provider] = name
     merchant = public_id("merchant", scope.merchant_id)
     return Seeded(test_key=test_key, admin_key=_admin_key(core, secrets), merchant=merchant, accounts=accounts)
@@ -82,8 +88,11 @@ def _admin_key(core: Core, secrets: Secrets) -> str:
     return str(kept)
 
 
-def _account(core: Core, scope: Scope, secrets: Secrets, provider: str, url: str) -> UUID:
-    """The merchant's account at a local provider, which may have moved to another port since."""
+def _account(core: Core, scope: Scope, secrets: Secrets, provider: str, url: str, base: str) -> UUID:
+    """The merchant's account at a local provider, which may have moved to another port since.
+
+    `base` is where the processes find what listens at `url`.
+    """
     from core.domain.identifiers import parse_id
     from core.orchestration import accounts
 
@@ -92,8 +101,8 @@ def _account(core: Core, scope: Scope, secrets: Secrets, provider: str, url: str
     ]
     if known:
         account_id = parse_id("provider_account", known[0]["id"])
-        if known[0]["api_base"] != url:
-            _move(core, scope, account_id, url)
+        if known[0]["api_base"] != base:
+            _move(core, scope, account_id, base)
         return account_id
     _tell_sandbox(url, secrets, provider, webhook_url=None)
     new = accounts.NewAccount(
@@ -101,7 +110,7 @@ def _account(core: Core, scope: Scope, secrets: Secrets, provider: str, url: str
         name=f"Local {provider.capitalize()}",
         credentials=credentials(secrets, provider),
         webhook_secrets=[webhook_secret(secrets, provider)],
-        api_base=url,
+        api_base=base,
     )
     account_id = accounts.save_provider_account(core, scope, new, ACTOR)
     secrets.put(f"account_{provider}", _public(account_id))

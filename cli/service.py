@@ -23,6 +23,7 @@ from cli.secrets_file import Secrets, key_file
 from cli.seed import Seeded, seed_development
 from cli.supervisor import Supervisor
 from cli.target import core_session
+from cli.via import Via, straight, through
 
 PROVIDERS = ("stripe", "paystack")
 #: Addresses that a test run or the demo must not take from the person's own environment.
@@ -40,7 +41,8 @@ class Service:
     `port` 0 takes a free one; `workers` is the number of worker processes, by default one a core; `environ` is
     where addresses and settings are looked up (by default the process's own, without addresses), `env` adds
     settings to it. `report` takes what happens to children, `progress` sentences for a person. A `temporary` one
-    keeps nothing outside `data_dir` when it has stopped.
+    keeps nothing outside `data_dir` when it has stopped. `via` is where its processes find each other; probes,
+    migrations and what this class tells its caller go straight.
     """
 
     def __init__(
@@ -55,12 +57,13 @@ class Service:
         report: Callable[[str, dict[str, Any]], None] = _quiet,
         progress: Callable[[str], None] = _quiet,
         temporary: bool = False,
+        via: Via = straight,
     ) -> None:
         own = {name: value for name, value in os.environ.items() if name not in ADDRESSES}
         self._environ = {**(own if environ is None else environ), **(env or {})}
         self._port, self._sandbox, self._temporary = port, sandbox, temporary
         self._workers = workers or os.cpu_count() or 1
-        self._report, self._progress = report, progress
+        self._report, self._progress, self._via = report, progress, via
         self.data_dir = Path(os.path.abspath(data_dir))
         self.api_url = self.redis_url = ""
         self.sandbox_urls: dict[str, str] = {}
@@ -204,7 +207,7 @@ class Service:
         context = parts.Context(directory, self.environment())
         self._progress("Preparing keys and accounts")
         with core_session(self._databases.owner, self.redis_url, self.key_file) as core:
-            self.seeded = seed_development(core, secrets, self.api_url, self.sandbox_urls)
+            self.seeded = seed_development(core, secrets, self.api_url, self.sandbox_urls, self._via)
         self._start_processes(context, api_port)
         if self._lock is not None:
             private = TypeAdapter(bool).validate_python(context.env.get(PRIVATE_TARGETS, "0"))
@@ -245,9 +248,10 @@ class Service:
 
     def _start_processes(self, context: parts.Context, api_port: int) -> None:
         self._progress("Starting the API, the workers and the schedule")
-        specs = [parts.api(context, api_port, self._databases.api)]
-        specs += [parts.worker(context, number, self._databases.worker) for number in range(1, self._workers + 1)]
-        self._running().start_all([*specs, parts.beat(context, self._databases.worker)])
+        gate, worker = (through(self._via, "postgres", url) for url in (self._databases.api, self._databases.worker))
+        specs = [parts.api(context, api_port, gate)]
+        specs += [parts.worker(context, number, worker) for number in range(1, self._workers + 1)]
+        self._running().start_all([*specs, parts.beat(context, worker)])
         self._record()
 
     def _start_on_port(self, name: str, ports: Ports, make: Callable[[], Spec]) -> None:
@@ -268,7 +272,8 @@ class Service:
     def environment(self) -> dict[str, str]:
         """What every process gets; each is given its own DATABASE_URL, and none the owner's."""
         env = {name: value for name, value in self._environ.items() if name not in ADDRESSES}
-        env |= {"PYTHONUNBUFFERED": "1", "REDIS_URL": self.redis_url, "TOLLGATE_KEY_FILE": str(self.key_file)}
+        redis = through(self._via, "redis", self.redis_url)
+        env |= {"PYTHONUNBUFFERED": "1", "REDIS_URL": redis, "TOLLGATE_KEY_FILE": str(self.key_file)}
         if self._environ.get("BROKER_URL"):
             env["BROKER_URL"] = self._environ["BROKER_URL"]
         if self._sandbox:

@@ -1,0 +1,1 @@
+"""Faults against the whole service, real processes and real servers: `python -m tests.chaos`."""
