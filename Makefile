@@ -7,7 +7,7 @@ PY = $(VENV)/python
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up test mutate faults rabbitmq bench bench-growth bench-sandbox lint format lock migrate ci clean
+.PHONY: help install install-dev demo up test mutate faults crash chaos chaos-cases chaos-outage chaos-soak chaos-short chaos-sabotage rabbitmq bench bench-growth bench-sandbox lint format lock migrate ci clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,31 @@ mutate: install-dev ## Make each row of the money tables wrong in turn: a test h
 
 faults: install-dev ## Run the fault tests: killed workers, emptied and stopped Redis
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests/faults
+
+# SEED=… chooses the order of faults; without it one is chosen and printed. ONLY=… keeps the rows that hold it.
+CHAOS = $(PY) -m tests.chaos
+CHAOS_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY))
+
+crash: install-dev ## Kill a process at every crash point of every operation, in under ten minutes
+	@$(CHAOS) crash $(CHAOS_OPTIONS)
+
+chaos: install-dev ## The three parts of chaos in turn, under one seed (SEED=… replays one, JSON=… keeps the figures)
+	@$(CHAOS) cases outage soak $(CHAOS_OPTIONS)
+
+chaos-cases: install-dev ## Run the forty cases of lost and doubled payments, as a table
+	@$(CHAOS) cases $(CHAOS_OPTIONS)
+
+chaos-outage: install-dev ## Take the broker and the database away for minutes, under load
+	@$(CHAOS) outage $(CHAOS_OPTIONS)
+
+chaos-soak: install-dev ## Kill everything at random under steady load
+	@$(CHAOS) soak $(CHAOS_OPTIONS)
+
+chaos-short: install-dev ## Three minutes of the same
+	@$(CHAOS) soak --short $(CHAOS_OPTIONS)
+
+chaos-sabotage: install-dev ## Switch one safeguard off at a time: chaos has to notice
+	@$(CHAOS) sabotage $(CHAOS_OPTIONS)
 
 rabbitmq: install-dev ## Run on RabbitMQ: hints, a crash, a freeze, a full one (installs Debian's where root may)
 	@sh tests/rabbitmq/install.sh
