@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from api.card_numbers import holds_card_number
+from core.domain.card_numbers import holds_card_number
 from core.domain.identifiers import new_id, public_id
 
 HEADER = "X-Request-Id"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from api.card_numbers import holds_card_number
 from api.errors import InvalidFields, MalformedRequest
+from core.domain.card_numbers import holds_card_number
 from core.domain.errors import FieldError
 
 MAX_DEPTH = 20  # our deepest schema has three levels

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from api.card_numbers import holds_card_number
+from core.domain.card_numbers import holds_card_number
 from core.domain.identifiers import public_id
 from core.orchestration.context import Core
 from tests.api.support import Merchant, add_account, code, fields, payment
