@@ -41,7 +41,7 @@ BACK_OFF = 0.5
 
 
 def _nothing() -> None:
-    """Stands for what could not be prepared: the job is left to its lease."""
+    """Stands for what could not be prepared, whose job is left to its lease; and for nothing to do before a claim."""
 
 
 class Engine:
@@ -49,7 +49,8 @@ class Engine:
 
     `leases` is a database of its own: leases are renewed even when the jobs hold every connection of `core`.
     `elsewhere` tells other workers of jobs this one has no place for. Jobs of lanes that are not in `lanes` are
-    never claimed here; they wait for a worker that serves them.
+    never claimed here; they wait for a worker that serves them. `before` is called before the first claim, and before
+    the next one whenever Postgres was away: it may have come back as another.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Engine:
         name: str,
         elsewhere: Wake,
         lanes: Sequence[str] = LANES,
+        before: Callable[[], object] = _nothing,
     ) -> None:
         self.core = replace(core, wake=self.offer)
         self._settings, self._leases, self._prepare = core.settings, leases, prepare
@@ -70,6 +72,7 @@ class Engine:
         self._missing: set[UUID] = set()
         self._nudge, self._stopping, self._drained = threading.Event(), threading.Event(), threading.Event()
         self._outage = Outage()
+        self._before, self._unsure = before, True
         self._gatherer = Gatherer("own-hints", self._take_own, OWN_WINDOW)
         self._threads = [
             threading.Thread(target=self._poll, name="poll", daemon=True),
@@ -144,6 +147,9 @@ class Engine:
 
         With `expired` also those of a worker that is dead.
         """
+        if self._unsure:
+            self._before()
+            self._unsure = False
         lane = self.lanes[name]
         wanted = self._settings.claim_batch if ids is None else len(ids)
         places = lane.reserve(wanted)
@@ -151,16 +157,26 @@ class Engine:
             return 0, 0
         claimed: list[Job] = []
         try:
-            lease = self._settings.lease
-            claimed = jobs.claim(self._leases, name, places, self._name, lease, ids, expired=expired)
+            lease, suspects = self._settings.lease, 0 if self._runs_suspect() else 1
+            claimed = jobs.claim(self._leases, name, places, self._name, lease, ids, expired=expired, suspects=suspects)
         finally:
             lane.give_back(places - len(claimed))
         with self._held_lock:
             self._held.update((job.id, job) for job in claimed)
         if claimed:
             lane.warm_up()
-            lane.start(partial(self._run_together, lane, claimed))
+        # What has lost a worker runs alone.
+        for job in claimed:
+            if job.lease_losses:
+                lane.start(partial(self._run_together, lane, [job]))
+        if fresh := [job for job in claimed if not job.lease_losses]:
+            lane.start(partial(self._run_together, lane, fresh))
         return places, len(claimed)
+
+    def _runs_suspect(self) -> bool:
+        """Does a job run here that has lost more than one worker? Then no other such job is to be charged with it."""
+        with self._held_lock:
+            return any(job.lease_losses > 1 for job in self._held.values())
 
     def _run_together(self, lane: Lane, claimed: list[Job]) -> None:
         """In one of the places that were reserved; the others are filled as soon as it is known what to run."""
@@ -252,6 +268,7 @@ class Engine:
             step()
         except sa.exc.SQLAlchemyError as error:
             self._outage.note(error)
+            self._unsure = True
             return False
         except Exception:
             log.exception("engine_step_failed")

@@ -7,6 +7,7 @@ was ended or put back in that same transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from core.orchestration import (
     permits,
     provider_manager,
     requests,
+    restored,
     status_manager,
 )
 from core.orchestration.context import Cause, Core
@@ -29,7 +31,7 @@ from core.orchestration.steps import Ask, Send, Step
 from core.persistence.database import Scope, present
 from core.persistence.queries import payments as rows
 from core.persistence.tables import transactions
-from core.providers.base import Request
+from core.providers.base import Capabilities, Request
 
 Row = Mapping[Any, Any]
 
@@ -48,7 +50,7 @@ def capture(core: Core, connection: Connection, job: Job, payment: Row) -> Step 
     sent = rows.transactions_of(connection, payment["id"])
     own = _own(sent, "capture", job)
     if own is not None:
-        return _resume(core, connection, job, own)
+        return _resume(core, connection, job, payment, own)
     begun = rows.latest_start(sent)
     if _closing_under_way(sent):
         return _wait(connection, job, "another capture or cancellation")
@@ -65,7 +67,7 @@ def cancel(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     sent = rows.transactions_of(connection, payment["id"])
     own = _own(sent, "void", job)
     if own is not None:
-        return _resume(core, connection, job, own)
+        return _resume(core, connection, job, payment, own)
     if payment["status"] == "canceled":
         return _done(connection, job)
     if payment["status"] in FINAL_PAYMENT:
@@ -90,7 +92,7 @@ def close(core: Core, connection: Connection, job: Job, payment: Row) -> Step | 
     sent = rows.transactions_of(connection, payment["id"])
     own = _own(sent, "void", job)
     if own is not None:
-        return _resume(core, connection, job, own)
+        return _resume(core, connection, job, payment, own)
     left = [row for row in sent if row["status"] == "declined" and row["extra"].get(CANCEL_AFTER_DECLINE)]
     if not left:
         return _done(connection, job)
@@ -118,7 +120,7 @@ def refund(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     if (own is None or _surely_unsent(own)) and permits.overtaken(connection, payment, wanted["amount"]):
         return _refund_disputed(core, connection, job, payment, wanted, own)
     if own is not None:
-        return _resume(core, connection, job, own)
+        return _resume(core, connection, job, payment, own)
     if _refund_under_way(sent):
         if jobs.in_review(connection, payment["id"]):
             status_manager.fail_refund(connection, payment, wanted, _BEHIND_REVIEW, cause_of(job))
@@ -218,8 +220,11 @@ def announce_new(
     request: Request,
     *,
     refund_id: UUID | None = None,
-) -> Send:
-    """The row exists, with its provider key, before the call: a crash from here on leaves a trace."""
+) -> Send | Ask:
+    """The row exists, with its provider key, before the call: a crash from here on leaves a trace.
+
+    After a restore it is asked about first: it may have been sent by a database that is lost.
+    """
     jobs.check_lease(connection, job)
     values = {
         "id": transaction_id,
@@ -233,6 +238,9 @@ def announce_new(
         "request_sealed": requests.seal(core, connection, job.scope, transaction_id, request),
         "extra": {"job": str(job.id)},
     }
+    if restored.asks_first(job):
+        row = status_manager.create_transaction(connection, payment, restored.as_if_sent(job, values), cause_of(job))
+        return ask(core, connection, job.scope, row)
     status_manager.create_transaction(connection, payment, values, cause_of(job))
     return Send(account, transaction_id, request, was_ambiguous=False)
 
@@ -254,16 +262,55 @@ def announce_again(core: Core, connection: Connection, job: Job, transaction: Ro
     return Send(account, transaction["id"], request, was_ambiguous=bool(transaction["ambiguous"]))
 
 
-def _resume(core: Core, connection: Connection, job: Job, own: Row) -> Step | None:
+def _resume(core: Core, connection: Connection, job: Job, payment: Row, own: Row) -> Step | None:
     """The job has begun its transaction before: it is carried on, or it has ended."""
-    return go_on(core, connection, job, own) if own["status"] in ("sent", "unknown") else _done(connection, job)
+    if own["status"] in ("sent", "unknown"):
+        return go_on(core, connection, job, payment, own)
+    return _done(connection, job)
 
 
-def go_on(core: Core, connection: Connection, job: Job, transaction: Row) -> Step:
+def go_on(core: Core, connection: Connection, job: Job, payment: Row, transaction: Row) -> Step | None:
     """A transaction of this job is open: send again what surely never left, else ask."""
-    if transaction["status"] == "sent" and not transaction["ambiguous"]:
-        return announce_again(core, connection, job, transaction)
-    return ask(core, connection, job.scope, transaction)
+    if transaction["status"] != "sent" or transaction["ambiguous"]:
+        return ask(core, connection, job.scope, transaction)
+    account = provider_manager.open_account(core, connection, job.scope, transaction["provider_account_id"])
+    if is_too_old(connection, account.provider.capabilities, transaction):
+        if job.kind != "close_payment":
+            return give_up(core, connection, job, payment, transaction, TOO_OLD, cause_of(job))
+        # Closing must be done in the end, and closes no more than once however often it is asked for: under a new key.
+        status_manager.apply(core, connection, payment, transaction, TOO_OLD, cause_of(job), keep_payment=True)
+        return close(core, connection, job, payment)
+    return announce_again(core, connection, job, transaction)
+
+
+#: Proof that it never arrived, at a time when the provider may have forgotten its key: it is not sent again.
+TOO_OLD = NotExecuted(NotExecutedReason.NOT_FOUND, "it never arrived, and its key is too old to be sent again")
+
+
+def is_too_old(connection: Connection, capabilities: Capabilities, transaction: Row) -> bool:
+    """May the provider have forgotten the transaction's key, so that a repetition would be a new operation?"""
+    window = capabilities.resend_window_seconds
+    return window is not None and present(connection) - transaction["first_sent_at"] >= timedelta(seconds=window)
+
+
+def give_up(
+    core: Core,
+    connection: Connection,
+    job: Job,
+    payment: Row,
+    transaction: Row,
+    result: NotExecuted,
+    cause: Cause,
+) -> Step | None:
+    """Proof that nothing happened, and no try left. A failed payment is an answer; a capture not made is not."""
+    if job.kind == "close_payment":
+        jobs.review(connection, job, "still_payable", "the declined charge could not be ended at the provider")
+        return None
+    applied = status_manager.apply(core, connection, payment, transaction, result, cause)
+    unchanged = transaction["kind"] in ("capture", "void") and applied.payment["status"] == payment["status"]
+    error = {"code": f"not_executed_{result.reason.value}", "message": result.detail, "param": result.param}
+    jobs.finish(connection, job, "failed" if unchanged else "succeeded", error if unchanged else None)
+    return None
 
 
 def ask(core: Core, connection: Connection, scope: Scope, transaction: Row) -> Ask:
@@ -272,7 +319,13 @@ def ask(core: Core, connection: Connection, scope: Scope, transaction: Row) -> A
 
 
 def _own(sent: Sequence[Row], kind: str, job: Job) -> Row | None:
-    return next((row for row in sent if row["kind"] == kind and row["extra"].get("job") == str(job.id)), None)
+    return next((row for row in sent if row["kind"] == kind and _is_of(row, job)), None)
+
+
+def _is_of(row: Row, job: Job) -> bool:
+    """Begun by this job, and not left behind for a new one because its key grew old."""
+    left = row["status"] == "not_executed" and (row["evidence"] or {}).get("detail") == TOO_OLD.detail
+    return row["extra"].get("job") == str(job.id) and not left
 
 
 def _count(sent: Sequence[Row], kind: str) -> int:

@@ -122,6 +122,8 @@ def _announce_together(core: Core, scope: Scope, together: Sequence[Job]) -> dic
             for job_id, payment in found.items():
                 jobs.locked(connection, by_id[job_id])
                 steps[job_id] = starting.start_new(core, connection, by_id[job_id], payment)
+                if steps[job_id] is not None:
+                    jobs.count_attempt(connection, by_id[job_id])
     except Exception as error:  # noqa: BLE001 - each job is run by itself, where its own trouble is told
         log.warning("announced_alone", count=len(together), error_type=type(error).__name__)
         return {}
@@ -206,6 +208,8 @@ def _begin(core: Core, job: Job) -> Begun:
     with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
         payment = rows.lock_payment(connection, job.payment)
         step = MONEY[job.kind](core, connection, job, payment)
+        if step is not None:
+            jobs.count_attempt(connection, job)
         at = time.monotonic()
     return Begun(step, at)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import new_id, public_id
+from core.domain.statuses import check_step
 from core.persistence import pipeline
 from core.persistence.database import Database, Scope
 from core.persistence.queries.findings import open_finding
@@ -44,7 +45,11 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed job. `fence` must still be the row's when anything is written for it."""
+    """A claimed job. `fence` must still be the row's when anything is written for it.
+
+    `attempts` is the number of this attempt, from 1. It is stored once something is announced, or when the job is
+    put back or ended: a claim alone is no attempt. `lease_losses` are the deaths in a row of workers that held it.
+    """
 
     id: UUID
     fence: int
@@ -57,6 +62,7 @@ class Job:
     arguments: Mapping[str, Any]
     attempts: int
     created_at: datetime
+    lease_losses: int = 0
 
     @property
     def reference(self) -> str:
@@ -156,15 +162,18 @@ def sync_waits(connection: Connection, payment_id: UUID) -> bool:
 
 _RETURNING = (
     "RETURNING j.id, j.fence, j.kind, j.lane, j.merchant_id, j.mode, j.payment_id, j.target_id, j.endpoint_id, "
-    "j.arguments, j.attempts, j.created_at"
+    "j.arguments, j.attempts + 1 AS attempts, j.created_at, j.lease_losses"
 )
 _TAKE = (
-    "UPDATE jobs j SET status = 'running', fence = j.fence + 1, attempts = j.attempts + 1, worker = %(worker)s, "
+    "UPDATE jobs j SET status = 'running', fence = j.fence + 1, worker = %(worker)s, "
     "lease_until = (SELECT app_now()) + make_interval(secs => %(lease)s), "
     "started_at = coalesce(j.started_at, (SELECT app_now()))"
 )
+# Nothing is claimed while the installation is paused, whoever asks and however it was hinted.
+_RUNS = "AND (SELECT paused_at IS NULL FROM installation) "
 _CLAIM_QUEUED = (
     "WITH due AS (SELECT id FROM jobs WHERE lane = %(lane)s AND status = 'queued' AND run_after <= (SELECT app_now()) "
+    f"{_RUNS}"
     "ORDER BY run_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED) "
     f"{_TAKE} FROM due WHERE j.id = due.id {_RETURNING}"
 )
@@ -173,15 +182,22 @@ _CLAIM_NAMED = (
     "WITH named AS MATERIALIZED (SELECT id, lane, status, run_after FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[])) "
     "FOR UPDATE SKIP LOCKED), "
     "due AS (SELECT id FROM named WHERE lane = %(lane)s AND status = 'queued' AND run_after <= (SELECT app_now()) "
-    "LIMIT %(limit)s) "
+    f"{_RUNS}LIMIT %(limit)s) "
     f"{_TAKE} FROM due WHERE j.id = due.id {_RETURNING}"
 )
 # The lease ran out: its worker is dead or asleep. The raised fence keeps what it may still write out.
+# A job that has lost more than one worker may be what kills them: of those few are taken at a time, so that its deaths
+# are not counted against many others.
+_EXPIRED = (
+    "SELECT id FROM jobs WHERE status = 'running' AND lease_until < (SELECT app_now()) AND lane = %(lane)s "
+    f"{_RUNS}"
+    "AND lease_losses {which} ORDER BY lease_until LIMIT {limit} FOR UPDATE SKIP LOCKED"
+)
 _CLAIM_EXPIRED = (
-    "WITH due AS (SELECT id FROM jobs WHERE status = 'running' AND lease_until < (SELECT app_now()) "
-    "AND lane = %(lane)s ORDER BY lease_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED) "
-    f"{_TAKE}, lease_losses = j.lease_losses + 1 FROM due WHERE j.id = due.id "
-    f"{_RETURNING}, j.lease_losses"
+    f"WITH again AS MATERIALIZED ({_EXPIRED.format(which='> 0', limit='%(suspects)s')}), "
+    f"once AS MATERIALIZED ({_EXPIRED.format(which='= 0', limit='%(limit)s - (SELECT count(*) FROM again)')}), "
+    "due AS (SELECT id FROM again UNION ALL SELECT id FROM once) "
+    f"{_TAKE}, lease_losses = j.lease_losses + 1 FROM due WHERE j.id = due.id {_RETURNING}"
 )
 
 
@@ -194,12 +210,14 @@ def claim(
     ids: Sequence[UUID] | None = None,
     *,
     expired: bool = True,
+    suspects: int = 1,
 ) -> list[Job]:
     """Take up to `limit` due jobs of a lane in one statement; with `ids`, only those that are due among them.
 
-    `lease` in seconds. Without `ids` and with `expired`, jobs whose lease ran out are taken over first.
+    `lease` in seconds. Without `ids` and with `expired`, jobs whose lease ran out are taken over first; of those that
+    have lost more than one worker at most `suspects`.
     """
-    values: dict[str, Any] = {"lane": lane, "limit": limit, "worker": worker, "lease": lease}
+    values: dict[str, Any] = {"lane": lane, "limit": limit, "worker": worker, "lease": lease, "suspects": suspects}
     if ids is not None or not expired:
         with database.glance() as connection:
             if ids is None:
@@ -231,10 +249,13 @@ def _job(row: pipeline.Found) -> Job:
         arguments=row["arguments"],
         attempts=row["attempts"],
         created_at=row["created_at"],
+        lease_losses=row["lease_losses"],
     )
 
 
 def _give_up(connection: Connection, job: Job) -> None:
+    # This claim only finds that there were too many.
+    job = replace(job, attempts=job.attempts - 1)
     review(connection, job, "worker_lost", "every worker that took this job died; a person must look at it")
 
 
@@ -289,24 +310,31 @@ def _is_locked(connection: Connection, job: Job) -> bool:
     return (job.id, job.fence) in pipeline.known(connection).get("locked_jobs", ())
 
 
+_ATTEMPT = "UPDATE jobs SET attempts = %(attempts)s WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'"
 _FINISH = (
-    "UPDATE jobs SET status = %(status)s, error = CAST(%(error)s AS jsonb), lease_until = NULL, worker = NULL, "
+    "UPDATE jobs SET status = %(status)s, attempts = %(attempts)s, error = CAST(%(error)s AS jsonb), "
+    "lease_until = NULL, worker = NULL, "
     "finished_at = CASE WHEN %(status)s = 'needs_review' THEN NULL ELSE app_now() END "
     "WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'"
 )
 _REQUEUE = (
-    "UPDATE jobs SET status = 'queued', error = CAST(%(error)s AS jsonb), lease_until = NULL, worker = NULL, "
+    "UPDATE jobs SET status = 'queued', attempts = %(attempts)s, error = CAST(%(error)s AS jsonb), "
+    "lease_until = NULL, worker = NULL, "
     # Whoever puts a job back is alive: only deaths in a row make a poison job.
     "lease_losses = 0, run_after = app_now() + make_interval(secs => %(delay)s) "
     "WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'"
 )
-# Claims of workers that died go with it: attempts are told as claims without them, and they are forgotten here.
 _KEEP_BACK = (
     "UPDATE jobs SET status = 'queued', lease_until = NULL, worker = NULL, "
-    "attempts = attempts - 1 - lease_losses, lease_losses = 0, "
+    "attempts = %(attempts)s - 1, lease_losses = 0, "
     "run_after = app_now() + make_interval(secs => %(delay)s) "
     "WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'"
 )
+
+
+def count_attempt(connection: Connection, job: Job) -> None:
+    """Note that the job is carried out now: with what is announced for it, so that a death on the way is counted."""
+    pipeline.later(connection, _ATTEMPT, {"attempts": job.attempts, "id": job.id, "fence": job.fence})
 
 
 def finish(connection: Connection, job: Job, status: str = "succeeded", error: Mapping[str, Any] | None = None) -> None:
@@ -326,7 +354,7 @@ def keep_back(connection: Connection, job: Job, delay: float) -> None:
 
 def _put(connection: Connection, job: Job, statement: str, values: Mapping[str, Any]) -> None:
     """Whoever holds the row's lock need not wait to hear that it was written."""
-    values = {**values, "id": job.id, "fence": job.fence}
+    values = {**values, "attempts": job.attempts, "id": job.id, "fence": job.fence}
     if _is_locked(connection, job):
         pipeline.later(connection, statement, values)
     elif pipeline.send(connection, pipeline.render(connection, statement, values)) != 1:
@@ -355,9 +383,31 @@ def in_review(connection: Connection, payment_id: UUID) -> bool:
     return connection.execute(_IN_REVIEW, {"payment": payment_id}).first() is not None
 
 
+_DECIDE = (
+    "UPDATE jobs SET status = %(status)s, run_after = app_now(), lease_losses = 0, "
+    "attempts = CASE WHEN %(status)s = 'queued' THEN 0 ELSE attempts END, "
+    "error = CASE WHEN %(status)s = 'failed' THEN error END, "
+    "finished_at = CASE WHEN %(status)s = 'queued' THEN NULL ELSE app_now() END "
+    "WHERE id = %(id)s AND status = 'needs_review'"
+)
+
+
+def decide(connection: Connection, lane: str, job_id: UUID, status: str) -> None:
+    """A person's step of a job in review, whose row the caller has locked: queued, succeeded or failed.
+
+    A queued one gets all its tries again.
+    """
+    check_step("job", "needs_review", status)
+    pipeline.later(connection, _DECIDE, {"status": status, "id": job_id})
+    if status == "queued":
+        _hint(connection, lane, job_id)
+
+
 _CANCEL = sa.text(
     "UPDATE jobs SET status = 'canceled', finished_at = app_now() "
-    "WHERE payment_id = :payment AND kind = 'create_payment' AND status = 'queued' RETURNING id"
+    # After a restore a queued one may have been sent.
+    "WHERE payment_id = :payment AND kind = 'create_payment' AND status = 'queued' "
+    "AND arguments ->> 'restored' IS NULL RETURNING id"
 )
 
 

@@ -26,7 +26,7 @@ from core.domain.outcomes import (
     failover_key,
 )
 from core.domain.statuses import may_step
-from core.orchestration import announce, jobs, provider_manager, router, starting, status_manager
+from core.orchestration import announce, jobs, provider_manager, restored, router, starting, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.pacing import PACED
@@ -63,7 +63,7 @@ def settle_locked(
         jobs.keep_back(connection, job, result.evidence["pause"])
         return None
     if isinstance(result, NotFound) and isinstance(step, Ask):
-        return _not_found(core, connection, job, step, transaction)
+        return _not_found(core, connection, job, step, payment, transaction)
     if isinstance(step, Send) and isinstance(result, NotExecuted):
         return _not_executed(core, connection, job, step, payment, transaction, result)
     if isinstance(result, Unknown | NotExecuted | NotFound):
@@ -132,14 +132,15 @@ def _not_executed(
         jobs.requeue(connection, job, 0.0, _error(result))
         return None
     delays = core.settings.retry_delays
-    if permitted.retry is Retry.SAME_KEY and transaction["send_count"] <= len(delays):
+    closes_anew = job.kind == "close_payment" and transaction["number"] > 1
+    if permitted.retry is Retry.SAME_KEY and transaction["send_count"] <= len(delays) and not closes_anew:
         _keep(connection, transaction, result)
         delay = max(delays[transaction["send_count"] - 1], result.retry_after or 0.0)
         jobs.requeue(connection, job, delay, _error(result))
         return None
     if job.kind == "close_payment":
         return _close_later(core, connection, job, step, transaction, result)
-    return _given_up(core, connection, job, step, payment, transaction, result)
+    return announce.give_up(core, connection, job, payment, transaction, result, _cause(step, job))
 
 
 def _close_later(
@@ -147,22 +148,12 @@ def _close_later(
 ) -> Step | None:
     """What a decline left payable is not given up on silently: tried for a day, then a person is told."""
     delays = core.settings.lookup_delays
-    open_for = present(connection) - transaction["first_sent_at"]
+    open_for = present(connection) - job.created_at  # its transactions are younger: an old key makes a new one
     if open_for > timedelta(seconds=step.account.provider.capabilities.unknown_review_seconds):
         _review(connection, job, transaction, "still_payable", "the declined charge could not be ended at the provider")
         return None
     _keep(connection, transaction, result)
     jobs.requeue(connection, job, delays[min(transaction["send_count"] // 3, len(delays) - 1)], _error(result))
-    return None
-
-
-def _given_up(
-    core: Core, connection: Connection, job: Job, step: Step, payment: Row, transaction: Row, result: NotExecuted
-) -> Step | None:
-    """Proof that nothing happened, and no try left. A failed payment is an answer; a capture not made is not."""
-    applied = status_manager.apply(core, connection, payment, transaction, result, _cause(step, job))
-    unchanged = transaction["kind"] in ("capture", "void") and applied.payment["status"] == payment["status"]
-    jobs.finish(connection, job, "failed" if unchanged else "succeeded", _error(result) if unchanged else None)
     return None
 
 
@@ -219,7 +210,9 @@ def _look_later(
 ) -> None:
     count = transaction["lookup_count"] + (1 if counted else 0)
     connection.execute(transactions.update().where(transactions.c.id == transaction["id"]).values(lookup_count=count))
-    open_for = present(connection) - transaction["first_sent_at"]
+    # A restore may come long after the first send: then the asking has only begun.
+    since = transaction["last_sent_at" if restored.is_marked(transaction) else "first_sent_at"]
+    open_for = present(connection) - since
     if open_for > timedelta(seconds=capabilities.unknown_review_seconds):
         _review(connection, job, transaction, "outcome_unknown", "no look-up has found out what happened")
         return
@@ -228,17 +221,14 @@ def _look_later(
     jobs.requeue(connection, job, delays[min(count, len(delays) - 1)], error)
 
 
-def _not_found(core: Core, connection: Connection, job: Job, step: Ask, transaction: Row) -> Step | None:
+def _not_found(core: Core, connection: Connection, job: Job, step: Ask, payment: Row, transaction: Row) -> Step | None:
     """Promise 4: "not found" counts only late enough, and for some providers only the second time."""
     capabilities = step.account.provider.capabilities
     now = present(connection)
     window = capabilities.resend_window_seconds
     _count_look_up(connection, transaction)
-    if (
-        window is not None
-        and transaction["send_count"] == 1
-        and now - transaction["first_sent_at"] < timedelta(seconds=window)
-    ):
+    too_old = announce.is_too_old(connection, capabilities, transaction)
+    if window is not None and transaction["send_count"] == 1 and not too_old and restored.may_replay(transaction):
         # The same key replays if the first send did arrive, so sending again is itself the look-up. Once: a provider
         # that goes on failing is left to the schedule and to the proof below.
         return announce.announce_again(core, connection, job, transaction)
@@ -262,6 +252,9 @@ def _not_found(core: Core, connection: Connection, job: Job, step: Ask, transact
             connection, job, transaction, "refund_unconfirmed", "absent from the provider's list twice; not sent again"
         )
         return None
+    if too_old:
+        cause = _cause(step, job)
+        return announce.give_up(core, connection, job, payment, transaction, announce.TOO_OLD, cause)
     return announce.announce_again(core, connection, job, {**transaction, "ambiguous": False})
 
 
@@ -291,7 +284,8 @@ def _wait(core: Core, transaction: Row, now: datetime, spacing: float) -> float:
 def _never_delivered(payment: Row, transaction: Row, result: LookUp) -> bool:
     """A page exists at the provider whose address was lost with the answer: nobody can ever pay on it.
 
-    True of pages alone: a saved card may be charged by the provider whatever its answer was to be.
+    True of pages alone: a saved card may be charged by the provider whatever its answer was to be. Not after a restore:
+    the customer may have been given the address that we have lost.
     """
     return (
         payment["method"] == "redirect"
@@ -300,6 +294,7 @@ def _never_delivered(payment: Row, transaction: Row, result: LookUp) -> bool:
         and status_manager.is_start(transaction)
         and transaction["status"] in ("sent", "unknown")
         and payment["next_action_sealed"] is None
+        and not restored.is_marked(transaction)
     )
 
 

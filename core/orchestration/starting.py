@@ -42,7 +42,7 @@ def start(core: Core, connection: Connection, job: Job, payment: Row) -> Step | 
     sent = rows.transactions_of(connection, payment["id"])
     current = rows.latest_start(sent)
     if current is not None and current["status"] in ("sent", "unknown"):
-        return announce.go_on(core, connection, job, current)
+        return announce.go_on(core, connection, job, payment, current)
     if payment["status"] in FINAL_PAYMENT or (current is not None and current["status"] != "not_executed"):
         jobs.finish(connection, job)
         return None

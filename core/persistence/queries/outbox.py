@@ -59,7 +59,7 @@ def find_event(connection: Connection, scope: Scope, event_id: UUID) -> RowMappi
 
 
 _PARCEL = (
-    "SELECT (SELECT app_now()) AS now, j.attempts - j.lease_losses AS attempt, "
+    "SELECT (SELECT app_now()) AS now, j.attempts + 1 AS attempt, "
     f"{pipeline.columns_of(webhook_endpoints, 'w')}, {pipeline.columns_of(events, 'e')} FROM jobs j "
     "LEFT JOIN webhook_endpoints w ON w.id = j.endpoint_id AND w.deleted_at IS NULL "
     "AND w.merchant_id = %(merchant)s AND w.mode = %(mode)s "
