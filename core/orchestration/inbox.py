@@ -28,7 +28,7 @@ from core.persistence.database import Scope, present
 from core.persistence.queries import inbox as stored_events
 from core.persistence.queries import payments as rows
 from core.persistence.queries.findings import open_finding
-from core.persistence.tables import inbox_events
+from core.persistence.tables import inbox_events, transactions
 from core.persistence.vault import DataKey, Place
 from core.providers.base import AnyNews, DisputeNews, Ignored, MethodNews, News, VerifiedEvent
 
@@ -272,6 +272,9 @@ def _apply(core: Core, connection: Connection, job: Job, news: News, matched: Ma
     locked = found if target["id"] == found["id"] else rows.lock_transaction(connection, target["id"])
     if (locked["status"], TRANSACTION_STATUS[type(news.outcome)]) in SURPLUS_ONLY:
         # An event shows its object as it was then; money after the end is believed from a look-up alone.
+        if locked["provider_id"] is None and payment["method"] != "redirect":
+            # Made later than a look-up that goes by the time of sending would search: it is asked about by its name.
+            pipeline.update(connection, transactions, locked["id"], {"provider_id": news.provider_id})
         _have_asked(connection, job, payment, [locked["id"]])
         return "the provider is asked whether this is still so"
     applied = status_manager.apply(core, connection, payment, locked, news.outcome, cause)
