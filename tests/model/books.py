@@ -92,6 +92,11 @@ class Payment:
         return f"/v1/payments/{self.id}"
 
     @property
+    def provider(self) -> str:
+        """That has it, or had it last; one that nobody has yet may still go to either."""
+        return str(self.seen.get("provider") or "stripe")
+
+    @property
     def may_be_refunded(self) -> int:
         return sum(self.refunds.values()) + self.dashboard_refunds
 

@@ -15,10 +15,12 @@ from tests.model.oracle import check_step, money_of, read_ledgers
 from tests.model.shop import PROVIDERS, Death, Shop, Violation
 from tests.model.stand import Stand
 
-MOST_PAYMENTS = 4
+MOST_PAYMENTS = 3
+#: A little more than one, in seconds.
+DAY = 25 * 3600
 AMOUNTS = (5000, 90000, 120000)
 #: Seconds: short of and past a lease, a look-up's delay, "not found counts", its repetition, a refund's, hours, a day.
-JUMPS = (2, 7, 45, 61, 700, 4000, 6 * 3600, 25 * 3600)
+JUMPS = (2, 7, 45, 61, 700, 4000, 6 * 3600, DAY)
 #: Where a worker dies; what is between two of these is one commit or one call.
 DEATHS: Mapping[str, tuple[str, ...]] = {
     "payments": (
@@ -33,8 +35,17 @@ DEATHS: Mapping[str, tuple[str, ...]] = {
     "webhooks": ("job.claimed", "inbox.applying", "inbox.applied"),
 }
 PLACES = [(lane, point) for lane, points in DEATHS.items() for point in points]
-#: Where a worker stops for a while: no transaction of its own is open there, so that others can go on.
-STALLS = ("job.announced", "call.sending", "call.answered", "job.settled")
+#: Where a worker stops, and for how many seconds: no transaction of its own is open there, so that others can go on.
+#: What is on its way is allowed for (`not_found_after`), and Stripe keeps a key for a day.
+STALLS = (
+    ("job.announced", 7),
+    ("job.announced", 700),
+    ("job.announced", DAY),
+    ("call.sending", 7),
+    ("call.answered", 7),
+    ("call.answered", 700),
+    ("job.settled", 7),
+)
 ACCEPT_DEATHS = (None, None, None, "accept.written", "accept.committed", "accept.hinted")
 INBOX_DEATHS = (None, None, None, "inbox.verified", "inbox.stored", "inbox.hinted")
 FAULTS: tuple[Mapping[str, Any], ...] = (
@@ -63,6 +74,9 @@ PRESSED: tuple[Mapping[str, str], ...] = (
     {"action": "cancel"},
 )
 
+#: Cards that pay, on each provider's page.
+CARDS: Mapping[str, str] = {"stripe": "4242424242424242", "paystack": "4084084084084081"}
+
 number = st.integers(0, 11)
 
 
@@ -83,6 +97,21 @@ class Machine(RuleBasedStateMachine):
     @rule(method=st.sampled_from(sorted(METHODS)), amount=st.sampled_from(AMOUNTS), dies=st.sampled_from(ACCEPT_DEATHS))
     def create(self, method: str, amount: int, dies: str | None) -> None:
         self._create(method, {**METHODS[method], "amount": amount}, dies)
+
+    @precondition(lambda self: len(self.books.payments) < MOST_PAYMENTS)
+    @rule(method=st.sampled_from(sorted(METHODS)), amount=st.sampled_from(AMOUNTS), mail=st.booleans())
+    def pay(self, method: str, amount: int, mail: bool) -> None:
+        """A payment that goes well as far as its way allows; the rest of an example is what happens to it."""
+        self.create(method, amount, None)
+        self.shop.work_all()
+        payment = self.books.payments[-1]
+        self.holds()
+        if payment.pages:
+            self._finish(payment)
+            self.sync(len(self.books.payments) - 1, None)
+            self.shop.work_all()
+        if mail:
+            self.deliver_all_mail()
 
     @precondition(lambda self: self._saved() and len(self.books.payments) < MOST_PAYMENTS)
     @rule(which=number, dies=st.sampled_from(ACCEPT_DEATHS))
@@ -105,7 +134,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.books.payments)
     @rule(which=number, part=st.sampled_from((None, 1000, 2500, 10**9)), dies=st.sampled_from(ACCEPT_DEATHS))
     def capture(self, which: int, part: int | None, dies: str | None) -> None:
-        payment = self._payment(which)
+        payment = self._payment(which, "authorized")
         asked = self._ask(f"{payment.path}/capture", {} if part is None else {"amount": part}, dies)
         if asked is not None and (part or 0) > payment.amount:
             raise Violation(f"a capture of {part} was accepted for {payment.amount}")
@@ -118,7 +147,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.books.payments)
     @rule(which=number, part=st.sampled_from((None, 1000, 2500, 4000, 10**9)), dies=st.sampled_from(ACCEPT_DEATHS))
     def refund(self, which: int, part: int | None, dies: str | None) -> None:
-        payment = self._payment(which)
+        payment = self._payment(which, "succeeded")
         asked = self._ask(f"{payment.path}/refunds", {} if part is None else {"amount": part}, dies)
         if asked is not None:
             refund = asked.answer["refund"]
@@ -149,8 +178,11 @@ class Machine(RuleBasedStateMachine):
         if answer.status_code != 422:
             raise Violation(f"another body under a key in use was answered {answer.status_code}")
 
-    def _payment(self, which: int) -> Payment:
-        return self.books.payments[which % len(self.books.payments)]
+    def _payment(self, which: int, wanted: str | None = None) -> Payment:
+        """Of those that are in a status, if any is; one time in four of all, to be refused."""
+        fitting = [payment for payment in self.books.payments if payment.status == wanted]
+        found = fitting if fitting and which % 4 else self.books.payments
+        return found[which % len(found)]
 
     def _ask(self, path: str, body: Mapping[str, Any], dies: str | None) -> Asked | None:
         self.keys += 1
@@ -179,10 +211,23 @@ class Machine(RuleBasedStateMachine):
         if onwards.startswith(tuple(boxes)) and onwards not in payment.pages:
             payment.pages.append(onwards)
 
+    @precondition(lambda self: any(payment.pages for payment in self.books.payments))
+    @rule(which=number)
+    def customer_finishes(self, which: int) -> None:
+        begun = [payment for payment in self.books.payments if payment.pages]
+        self._finish(begun[which % len(begun)])
+
+    def _finish(self, payment: Payment) -> None:
+        page = payment.pages[-1]
+        pressed = (
+            {"action": "authorize"} if "/authenticate/" in page else {"action": "pay", "card": CARDS[payment.provider]}
+        )
+        requests.post(page, data=pressed, allow_redirects=False, timeout=10)
+
     @precondition(lambda self: self.books.payments)
     @rule(which=number, amount=st.sampled_from((1000, 5000)))
     def refund_at_the_dashboard(self, which: int, amount: int) -> None:
-        payment = self._payment(which)
+        payment = self._payment(which, "succeeded")
         if dashboard.refund(self.shop, payment, amount):
             payment.dashboard_refunds += amount
             payment.touched = True
@@ -210,6 +255,11 @@ class Machine(RuleBasedStateMachine):
         if not keep and dies is None:
             self.shop.held.pop(place)
 
+    @rule()
+    def deliver_all_mail(self) -> None:
+        self.shop.deliver_all()
+        self.shop.work_all()
+
     @precondition(lambda self: self.shop.held)
     @rule(which=number)
     def lose_mail(self, which: int) -> None:
@@ -225,13 +275,34 @@ class Machine(RuleBasedStateMachine):
     def work_all(self) -> None:
         self.shop.work_all()
 
-    @rule(place=st.sampled_from(PLACES), nth=st.integers(1, 2))
-    def crash(self, place: tuple[str, str], nth: int) -> None:
+    @precondition(lambda self: self.books.payments)
+    @rule(which=number, place=st.sampled_from(PLACES), nth=st.sampled_from((1, 1, 1, 2)))
+    def crash(self, which: int, place: tuple[str, str], nth: int) -> None:
+        self._find_work(place[0], which)
         self.shop.crash(place[0], Death(place[1], nth))
 
-    @rule(point=st.sampled_from(STALLS), seconds=st.sampled_from((7, 45, 700)))
-    def stall(self, point: str, seconds: int) -> None:
-        self.shop.stall("payments", point, seconds)
+    @precondition(lambda self: self.books.payments)
+    @rule(which=number, stop=st.sampled_from(STALLS))
+    def stall(self, which: int, stop: tuple[str, int]) -> None:
+        self._find_work("payments", which)
+        self.shop.stall("payments", *stop)
+
+    def _find_work(self, lane: str, which: int) -> None:
+        """Something of the lane is due; if nothing is, something is asked for that suits a payment as it stands."""
+        if self.shop.is_due(lane):
+            return
+        if lane == "webhooks":
+            self.shop.collect()
+            if self.shop.held:
+                self.deliver(which, False, None)
+            return
+        status = self._payment(which).status
+        if status == "authorized":
+            self.capture(which, None, None) if which % 2 else self.cancel(which, None)
+        elif status == "succeeded" and which % 3:
+            self.refund(which, 1000, None)
+        else:
+            self.sync(which, None)
 
     # Time and trouble
 
@@ -251,6 +322,13 @@ class Machine(RuleBasedStateMachine):
     )
     def arm(self, provider: str, method: str, fault: Mapping[str, Any], times: int) -> None:
         self.shop.arm(provider, {**fault, "method": method, "times": times})
+
+    @precondition(lambda self: self.books.payments)
+    @rule(which=number, method=st.sampled_from(("POST", "POST", "GET")), fault=st.sampled_from(FAULTS))
+    def work_in_trouble(self, which: int, method: str, fault: Mapping[str, Any]) -> None:
+        self.shop.arm(self._payment(which).provider, {**fault, "method": method})
+        self._find_work("payments", which)
+        self.shop.work("payments", 1)
 
     @rule(provider=st.sampled_from(PROVIDERS))
     def go_away(self, provider: str) -> None:

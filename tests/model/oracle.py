@@ -88,6 +88,9 @@ def check_settled(shop: Shop, payment: Payment, money: Money, in_review: bool) -
         raise Violation(f"the sums differ: {facts}; {seen['amount_received']} received, says the gate")
     if seen["status"] in ("failed", "canceled") and seen["amount_received"] != money.taken:
         raise Violation(f"late money is told wrong: {facts}; {seen['amount_received']} received")
+    if surplus and not payment.pages and not payment.touched:
+        # Late money is a customer's who pays on an old page. What we sent ourselves has to be known.
+        raise Violation(f"charged, and called failed: {facts}")
     if seen["status"] == "authorized" and money.held == 0:
         raise Violation(f"no hold stands: {facts}")
     if seen["status"] not in FINAL and seen["status"] != "authorized" and money.waiting == 0:

@@ -34,10 +34,7 @@ def settle(shop: Shop, books: Books) -> None:
 
 def _let_time_pass(shop: Shop, rounds: tuple[int, ...] = ROUNDS) -> None:
     for seconds in rounds:
-        shop.collect()
-        for letter in shop.held:
-            shop.deliver(letter)
-        shop.held.clear()
+        shop.deliver_all()
         shop.tick()
         shop.work_all()
         shop.advance(seconds)

@@ -143,6 +143,12 @@ class Shop:
         # They send in parallel; the same example has to find the same letter in the same place.
         self.held += sorted(((one.path.strip("/"), one.body) for one in arrived), key=_order)
 
+    def deliver_all(self) -> None:
+        self.collect()
+        for letter in self.held:
+            self.deliver(letter)
+        self.held.clear()
+
     def deliver(self, letter: tuple[str, bytes], death: Death | None = None) -> None:
         provider, body = letter
         if death is not None:
@@ -240,6 +246,13 @@ class Shop:
             scheduled.close_abandoned,
         ):
             entry(self.worker)
+
+    def is_due(self, lane: str) -> bool:
+        query = (
+            "SELECT count(*) AS n FROM jobs WHERE merchant_id = :m AND lane = :lane AND "
+            "(status = 'queued' AND run_after <= app_now() OR status = 'running' AND lease_until < app_now())"
+        )
+        return bool(self.world.one(query, m=self.world.merchant_id, lane=lane)["n"])
 
     def jobs_open(self) -> list[Mapping[str, Any]]:
         query = (
