@@ -18,7 +18,7 @@ class Crashes:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        for name in ("armed", "fired", "visits"):
+        for name in ("armed", "fired", "visits", "seen"):
             (directory / name).mkdir(parents=True, exist_ok=True)
         self._numbers = itertools.count(1)
 
@@ -47,6 +47,11 @@ class Crashes:
         files = [one for one in self.directory.joinpath("fired").iterdir() if one.suffix != ".dying"]
         found: list[dict[str, Any]] = [json.loads(one.read_text(encoding="utf-8")) for one in files]
         return sorted(found, key=lambda one: one["at"])
+
+    def seen(self) -> set[tuple[str, str]]:
+        """Every (point, kind) that any process has reached so far."""
+        pairs = (one.name.split(",") for one in self.directory.joinpath("seen").iterdir())
+        return {(point, kind) for point, kind in pairs}
 
     def wait(self, name: str, seconds: float) -> dict[str, Any]:
         """The death that an order led to. Raises AssertionError if there is none within `seconds`."""

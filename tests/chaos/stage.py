@@ -9,15 +9,17 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import requests
 
+from cli import supervisor
 from cli.service import PROVIDERS, Service
 from tests.chaos import looking
 from tests.chaos.arming import PLANT, Crashes
@@ -81,6 +83,8 @@ class Stage:
         self.reports: list[tuple[float, str, dict[str, Any]]] = []
         self.receiver: Receiver | None = None
         self._wants_receiver = receiver
+        # A child that dies again and again dies of us: nothing is wrong with it that waiting would spare.
+        self._patience = patch.object(supervisor, "BACK_OFF", (0.1,))
         self._own_faults: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -88,6 +92,7 @@ class Stage:
     # Start and stop
 
     def start(self) -> None:
+        self._patience.start()
         try:
             self.service.start()
             for provider in PROVIDERS:
@@ -106,6 +111,7 @@ class Stage:
         for proxy in self.proxies.values():
             proxy.heal()
         self.service.stop()
+        self._patience.stop()
         for proxy in self.proxies.values():
             proxy.close()
         if self.receiver is not None:
@@ -353,7 +359,3 @@ class Stage:
 def _conflict(answer: requests.Response) -> bool:
     """A 409 that will not change: everything but another request under way with the same key."""
     return answer.status_code == 409 and "idempotency" not in answer.text
-
-
-def ledgers(stage: Stage, providers: Sequence[str] = PROVIDERS) -> dict[str, dict[str, Any]]:
-    return {provider: stage.ledger(provider) for provider in providers}

@@ -1,7 +1,8 @@
 """Loaded by every Python process whose PYTHONPATH names this folder: a process dies at the point a test has armed.
 
 `CHAOS_DIRECTORY/armed/NAME` holds {"point", "kind" (fnmatch), "nth"}; the process whose visit is the nth that fits
-moves it to `fired/` and kills itself, so that exactly one dies of it. Without CHAOS_DIRECTORY it does nothing.
+moves it to `fired/` and kills itself, so that exactly one dies of it. "signal" says another one than SIGKILL. Without
+CHAOS_DIRECTORY it does nothing.
 """
 
 from __future__ import annotations
@@ -23,16 +24,26 @@ class Plant:
     """The hook of `core.points` in this process."""
 
     def __init__(self, directory: str) -> None:
-        self.armed, self.fired, self.visits = (os.path.join(directory, name) for name in ("armed", "fired", "visits"))
+        folders = (os.path.join(directory, name) for name in ("armed", "fired", "visits", "seen"))
+        self.armed, self.fired, self.visits, self.seen = folders
+        self.known: set[str] = set()
 
     def reached(self, point: str, kind: str) -> None:
+        """Never raises: a folder that is gone belongs to a test that is over."""
         try:
+            self.remember(f"{point},{kind}")
             names = os.listdir(self.armed)
         except OSError:
             return
         for name in names:
             if name.startswith(f"{point}~"):
                 self.look(name, point, kind)
+
+    def remember(self, visit: str) -> None:
+        """Every pair of point and kind that was ever met, for whoever holds a table of them."""
+        if visit not in self.known:
+            self.known.add(visit)
+            os.close(os.open(os.path.join(self.seen, visit), os.O_CREAT))
 
     def look(self, name: str, point: str, kind: str) -> None:
         try:
@@ -41,7 +52,7 @@ class Plant:
         except (OSError, ValueError):
             return  # taken by another process in this moment
         if fnmatch.fnmatchcase(kind, order["kind"]) and self.visit(name, order["nth"]) == order["nth"]:
-            self.die(name, point, kind)
+            self.die(name, point, kind, order.get("signal", signal.SIGKILL))
 
     def visit(self, name: str, nth: int) -> int:
         """Which visit of all processes this is; 0 if it comes after the nth."""
@@ -53,7 +64,7 @@ class Plant:
             return number
         return 0
 
-    def die(self, name: str, point: str, kind: str) -> None:
+    def die(self, name: str, point: str, kind: str, number: int) -> None:
         told = os.path.join(self.fired, name)
         try:
             os.rename(os.path.join(self.armed, name), f"{told}.dying")
@@ -62,7 +73,7 @@ class Plant:
         with open(f"{told}.dying", "w", encoding="utf-8") as file:
             json.dump({"name": name, "point": point, "kind": kind, "pid": os.getpid(), "at": time.time()}, file)
         os.rename(f"{told}.dying", told)
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), number)
 
 
 def sabotage(name: str) -> None:

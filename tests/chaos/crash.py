@@ -1,0 +1,239 @@
+"""Kills a process at every crash point of every operation, and looks whether anything was lost or done twice."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from core.domain.identifiers import parse_id
+from tests.chaos.crossing import NOT_BUILT, OPERATIONS
+from tests.chaos.operations import Case, Operation
+from tests.chaos.report import Options, Report, Row, Verdict
+from tests.chaos.settings import OWN_LEASES
+from tests.chaos.stage import Stage
+from tests.support.waiting import wait_until
+
+#: Processes that may die in one wave: five lost workers in a row make a job a poison job, which none of these is.
+MOST_DEATHS = 4
+#: Cases prepared at the same time.
+PREPARED = 12
+#: Seconds: until a point is met, until an operation is answered, until all is quiet, until an event has arrived.
+MET, ANSWERED, QUIET, DELIVERED = 30.0, 60.0, 90.0, 30.0
+#: The issue's bound, in seconds, for the jobs of a process that was killed.
+CLAIMED_AGAIN = 10.0
+EVERY = 0.05
+
+_WAITING = (
+    "SELECT id::text AS id, fence FROM jobs WHERE status = 'running' OR (status = 'queued' AND run_after <= app_now())"
+)
+_STILL = (
+    "SELECT id::text AS id, fence FROM jobs WHERE id = ANY(%s::uuid[]) "
+    "AND (status = 'running' OR (status = 'queued' AND run_after <= app_now()))"
+)
+_JOBS = "SELECT kind, status, error FROM jobs WHERE payment_id = %s::uuid"
+
+
+@dataclass
+class Run:
+    """A pair of operation and point, and what came of it."""
+
+    operation: Operation
+    point: str
+    case: Case = field(default_factory=Case)
+    order: str = ""
+    died_at: float | None = None
+    answered_at: float | None = None
+    waiting: dict[str, int] | None = None
+    recovered: float | None = None
+    jobs: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.point} x {self.operation.name}"
+
+    def attempt(self, what: str, step: Callable[[], object]) -> None:
+        """A step that fails is the case's failure, and no other case's."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - told in the case's row
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self.wrong.append(f"{what}: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})")
+
+
+def run(options: Options) -> Report:
+    report = Report("crash", options.seed)
+    runs = [one for one in every_pair() if options.only is None or options.only in one.name]
+    if runs:
+        with Stage(options.scratch / "crash", seed=options.seed) as stage:
+            _together(stage, runs, report, complete=options.only is None)
+    _with_own_leases(options, report)
+    for name in NOT_BUILT:
+        report.add(Row(name, 0, 0, None, "not built yet"))
+    return report
+
+
+def every_pair() -> list[Run]:
+    return [Run(operation, point) for operation in OPERATIONS for point in operation.points]
+
+
+def waves(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Each kind at most once in a wave: a point that is armed for a kind is met by that case alone."""
+    queues: dict[str, deque[Run]] = {}
+    for one in runs:
+        queues.setdefault("" if one.operation.alone else one.operation.kind, deque()).append(one)
+    alone = queues.pop("", deque())
+    while queues:
+        longest = sorted(queues, key=lambda kind: -len(queues[kind]))[:MOST_DEATHS]
+        yield [queues[kind].popleft() for kind in longest]
+        queues = {kind: queue for kind, queue in queues.items() if queue}
+    for one in alone:
+        yield [one]
+
+
+def _together(stage: Stage, runs: Sequence[Run], report: Report, *, complete: bool) -> None:
+    _prepare(stage, [one for one in runs if not one.operation.alone])
+    for wave in waves(runs):
+        if wave[0].operation.alone:
+            _prepare(stage, wave)
+        _wave(stage, [one for one in wave if not one.wrong])
+        _hold(stage, wave)
+        for one in wave:
+            _tell(report, one, one.name)
+    if complete:
+        _told_of_all(stage, report)
+
+
+def _prepare(stage: Stage, runs: Sequence[Run]) -> None:
+    def prepare(one: Run) -> None:
+        one.attempt("prepare", lambda: one.operation.prepare(stage, one.case))
+
+    with ThreadPoolExecutor(PREPARED) as pool:
+        list(pool.map(prepare, runs))
+    stage.quiet(QUIET, advance=True)
+
+
+def _wave(stage: Stage, wave: Sequence[Run]) -> None:
+    for one in wave:
+        one.order = stage.arm(one.point, one.operation.kind, one.operation.nth)
+    threads = [threading.Thread(target=_act, args=(stage, one), daemon=True) for one in wave]
+    for thread in threads:
+        thread.start()
+    _watch(stage, wave)
+    for thread in threads:
+        thread.join(ANSWERED)
+    for one in wave:
+        if stage.disarm(one.order):
+            one.wrong.append("nothing died: the point was never reached")
+        if one.answered_at is None and not one.wrong:
+            one.wrong.append(f"not answered within {ANSWERED} s")
+    _settle(stage, wave)
+    for one in wave:
+        one.attempt("follow", partial(one.operation.follow, stage, one.case))
+    _settle(stage, wave)
+    for one in wave:
+        one.attempt("check", partial(_check, stage, one))
+
+
+def _act(stage: Stage, one: Run) -> None:
+    one.attempt("act", lambda: one.operation.act(stage, one.case))
+    one.answered_at = time.time()
+
+
+def _settle(stage: Stage, wave: Sequence[Run]) -> None:
+    for one in wave:
+        one.attempt("rest", partial(stage.quiet, QUIET, advance=True))
+
+
+def _watch(stage: Stage, wave: Sequence[Run]) -> None:
+    """Until every process that was to die has died, and what it left was claimed again."""
+    end = time.monotonic() + MET
+    while time.monotonic() < end and any(one.recovered is None for one in wave):
+        deaths = {one["name"]: one["at"] for one in stage.fired()}
+        for one in wave:
+            if one.died_at is None and one.order in deaths:
+                one.died_at = deaths[one.order]
+                one.waiting = {row["id"]: row["fence"] for row in stage.query(_WAITING)}
+            elif one.waiting is not None and one.recovered is None and _moved(stage, one.waiting):
+                one.recovered = time.time() - (one.died_at or 0)
+        stage.pause(EVERY)
+    for one in wave:
+        if one.died_at is not None and (one.recovered is None or one.recovered > CLAIMED_AGAIN):
+            shown = f"after {one.recovered:.1f} s" if one.recovered else f"not after {MET} s"
+            one.wrong.append(f"due jobs were claimed again {shown}")
+
+
+def _moved(stage: Stage, waiting: dict[str, int]) -> bool:
+    """Has every job that waited or ran at the death been claimed since, or ended?"""
+    rows = stage.query(_STILL, list(waiting))
+    return all(row["fence"] > waiting[row["id"]] for row in rows)
+
+
+def _check(stage: Stage, one: Run) -> None:
+    one.wrong += one.operation.check(stage, one.case)
+    payment = str(parse_id("payment", one.case.payment))
+    jobs = stage.query(_JOBS, payment)
+    one.jobs = len(jobs)
+    one.wrong += [f"{job['kind']} is {job['status']}: {job['error']}" for job in jobs if job["status"] != "succeeded"]
+    events = stage.query("SELECT id FROM events WHERE payment_id = %s::uuid", payment)
+    expected = {str(row["id"]) for row in events}
+
+    def missing() -> set[str]:
+        return expected - {str(parse_id("event", event["id"])) for event in stage.events()}
+
+    wait_until(lambda: not missing(), f"{len(expected)} events of {one.case.payment} to arrive", DELIVERED, every=0.1)
+    unlike = [event["id"] for event in stage.events() if event["webhook_id"] != event["id"]]
+    one.wrong += [f"an event came under another id: {unlike}"] if unlike else []
+
+
+def _hold(stage: Stage, wave: Sequence[Run]) -> None:
+    """The invariants over everything; what breaks one is one of the wave's cases."""
+    broken: list[str] = []
+
+    def look() -> None:
+        broken.extend(str(one) for one in stage.invariants())
+
+    for one in wave[:1]:
+        one.attempt("invariants", look)
+    for one in wave:
+        one.wrong += broken
+
+
+def _tell(report: Report, one: Run, name: str) -> None:
+    verdict: Verdict = "FAILED" if one.wrong else "ok"
+    faults = int(one.died_at is not None)
+    report.add(Row(name, faults, one.jobs, one.recovered, verdict, "\n".join(dict.fromkeys(one.wrong))))
+
+
+def _told_of_all(stage: Stage, report: Report) -> None:
+    """A pair that a process met and no row has is a gap of the table."""
+    listed = {(point, operation.kind) for operation in OPERATIONS for point in operation.points}
+    missing = sorted(stage.crashes.seen() - listed)
+    note = ", ".join(f"{point} x {kind}" for point, kind in missing)
+    report.add(Row("every pair that was met has a row", 0, 0, None, "FAILED" if missing else "ok", note))
+
+
+def _with_own_leases(options: Options, report: Report) -> None:
+    """The bound as an installation would see it: the product's own lease of six seconds."""
+    chosen = [
+        Run(operation, point)
+        for operation in OPERATIONS
+        if operation.name in ("create by token, Stripe", "capture, Stripe")
+        for point in ("job.claimed", "job.announced", "call.answered")
+    ]
+    chosen = [one for one in chosen if options.only is None or options.only in f"{one.name}, lease of 6 s"]
+    if not chosen:
+        return
+    with Stage(options.scratch / "own", seed=options.seed, settings=OWN_LEASES) as stage:
+        _prepare(stage, chosen)
+        for one in chosen:
+            _wave(stage, [one])
+            _hold(stage, [one])
+            _tell(report, one, f"{one.name}, lease of 6 s")

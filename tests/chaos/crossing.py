@@ -1,0 +1,213 @@
+"""The literal table of crash points and operations: which pairs exist, and what is not built yet."""
+
+from __future__ import annotations
+
+from tests.chaos.operations import (
+    PAYSTACK_CARD,
+    STRIPE_CARD,
+    WINS,
+    Operation,
+    asks,
+    by_page,
+    by_token,
+    customer,
+    disputed,
+    in_turn,
+    is_forgotten,
+    is_saved,
+    is_told,
+    one_dispute,
+    page_is_open,
+    pays,
+    pays_with_saved,
+    renames,
+    saved,
+    saved_at_paystack,
+    saves,
+    stands,
+    time_passes,
+    until,
+)
+
+ACCEPT = ("accept.written", "accept.committed", "accept.hinted")
+JOB = ("job.claimed", "job.announcing", "job.announced", "call.sending", "call.answered", "job.settling", "job.settled")
+INBOX = ("inbox.verified", "inbox.stored", "inbox.hinted", "inbox.applying", "inbox.applied")
+DELIVERY = ("delivery.prepared", "delivery.posted", "delivery.recording", "delivery.recorded")
+SENT = (*ACCEPT, *JOB)
+
+_HOLD = {"amount": 90000, "currency": "ZAR", "capture": "manual"}
+_HELD_AT_STRIPE = by_token("authorized", capture="manual")
+_HELD_AT_PAYSTACK = in_turn(by_page("paystack", **_HOLD), pays(PAYSTACK_CARD), until("authorized"))
+_PAID_AT_PAYSTACK = in_turn(by_page("paystack"), pays(PAYSTACK_CARD), until("succeeded"))
+_CAPTURE, _CANCEL = asks("/v1/payments/{payment}/capture", {}), asks("/v1/payments/{payment}/cancel")
+_PAID = stands("succeeded", charged=1, taken=1000)
+
+#: Every operation there is. A test holds the kinds and points to those of the core, and a run fails when a process
+#: reaches a pair that no row has.
+OPERATIONS: tuple[Operation, ...] = (
+    # Money, each operation at each provider.
+    Operation("create by token, Stripe", "create_payment", SENT, by_token(), _PAID),
+    Operation("create by page, Stripe", "create_payment", SENT, by_page("stripe"), _PAID, follow=pays(STRIPE_CARD)),
+    Operation(
+        name="create by page, Paystack",
+        kind="create_payment",
+        points=SENT,
+        act=by_page("paystack"),
+        follow=pays(PAYSTACK_CARD),
+        check=stands("succeeded", charged=1, taken=500000),
+    ),
+    Operation(
+        name="create by saved card, Paystack",
+        kind="create_payment",
+        points=JOB,
+        prepare=saved_at_paystack,
+        act=pays_with_saved,
+        check=stands("succeeded", charged=1, taken=120000),
+    ),
+    Operation(
+        name="capture, Stripe",
+        kind="capture_payment",
+        points=SENT,
+        prepare=_HELD_AT_STRIPE,
+        act=_CAPTURE,
+        check=stands("succeeded", charged=1, held=0, taken=1000),
+    ),
+    Operation(
+        name="capture, Paystack",
+        kind="capture_payment",
+        points=SENT,
+        prepare=_HELD_AT_PAYSTACK,
+        act=_CAPTURE,
+        check=stands("succeeded", charged=1, held=0, taken=90000),
+    ),
+    Operation(
+        name="void, Stripe",
+        kind="cancel_payment",
+        points=SENT,
+        prepare=_HELD_AT_STRIPE,
+        act=_CANCEL,
+        check=stands("canceled", charged=0, held=0),
+    ),
+    Operation(
+        name="void, Paystack",
+        kind="cancel_payment",
+        points=SENT,
+        prepare=_HELD_AT_PAYSTACK,
+        act=_CANCEL,
+        check=stands("canceled", charged=0, held=0),
+    ),
+    Operation(
+        name="refund, Stripe",
+        kind="refund_payment",
+        points=SENT,
+        prepare=by_token("succeeded"),
+        act=asks("/v1/payments/{payment}/refunds", {"amount": 400}),
+        check=stands("succeeded", charged=1, refunds=(400,)),
+    ),
+    Operation(
+        name="refund, Paystack",
+        kind="refund_payment",
+        points=SENT,
+        prepare=_PAID_AT_PAYSTACK,
+        act=asks("/v1/payments/{payment}/refunds", {"amount": 20000}),
+        check=stands("succeeded", charged=1, refunds=(20000,)),
+    ),
+    # A declined capture leaves an intent payable, which a job of its own closes.
+    Operation(
+        name="close after a decline, Stripe",
+        kind="close_payment",
+        points=JOB,
+        prepare=by_token("authorized", "pm_card_captureDeclined", capture="manual"),
+        act=_CAPTURE,
+        check=stands("failed", charged=0, held=0, waiting=0),
+    ),
+    # One job that calls twice: it makes the customer, then charges and keeps the card.
+    Operation("save: the customer, Stripe", "create_payment", SENT, saves, is_saved, customer, alone=True),
+    Operation(
+        name="save: the charge, Stripe",
+        kind="create_payment",
+        points=("job.announcing", "job.announced", "call.sending", "call.answered"),
+        prepare=customer,
+        act=saves,
+        check=is_saved,
+        nth=2,
+        alone=True,
+    ),
+    # Telling a provider about people.
+    Operation("customer told, Stripe", "push_customer", JOB, renames, is_told, saved),
+    Operation(
+        name="method forgotten, Stripe",
+        kind="forget_method",
+        points=JOB,
+        prepare=saved,
+        act=asks("/v1/payment_methods/{method}", method="DELETE"),
+        check=is_forgotten,
+    ),
+    # Disputes.
+    Operation(
+        name="dispute answered, Stripe",
+        kind="send_evidence",
+        points=SENT,
+        prepare=disputed,
+        act=asks("/v1/disputes/{dispute}/evidence", WINS),
+        check=one_dispute("under_review", "won", answered=True),
+    ),
+    Operation(
+        name="dispute accepted, Stripe",
+        kind="accept_dispute",
+        points=SENT,
+        prepare=disputed,
+        act=asks("/v1/disputes/{dispute}/accept"),
+        check=one_dispute("lost"),
+    ),
+    Operation(
+        name="dispute read, Stripe",
+        kind="sync_dispute",
+        points=JOB,
+        act=by_token(token="pm_card_createDispute"),
+        check=one_dispute("needs_response"),
+        alone=True,
+    ),
+    # Looks that nobody asked for, or somebody did.
+    Operation(
+        name="read back, Stripe",
+        kind="sync_payment",
+        points=SENT,
+        prepare=_HELD_AT_STRIPE,
+        act=asks("/v1/payments/{payment}/sync"),
+        check=stands("authorized", charged=0, held=1),
+        alone=True,
+    ),
+    Operation(
+        name="page expired, Paystack",
+        kind="expire_payment",
+        points=JOB,
+        prepare=in_turn(by_page("paystack"), page_is_open),
+        act=time_passes,
+        check=stands("canceled", charged=0, held=0),
+        alone=True,
+    ),
+    # In and out.
+    Operation(
+        name="webhook, Stripe",
+        kind="process_webhook",
+        points=("job.claimed", *INBOX),
+        prepare=in_turn(by_page("stripe"), page_is_open),
+        act=pays(STRIPE_CARD),
+        check=_PAID,
+        alone=True,
+    ),
+    Operation(
+        name="webhook, Paystack",
+        kind="process_webhook",
+        points=("job.claimed", *INBOX),
+        prepare=in_turn(by_page("paystack"), page_is_open),
+        act=pays(PAYSTACK_CARD),
+        check=stands("succeeded", charged=1, taken=500000),
+        alone=True,
+    ),
+    Operation("delivery", "deliver_event", ("job.claimed", *DELIVERY), by_token(), _PAID, alone=True),
+)
+
+#: What the issue names and a later one builds: its rows join here then.
+NOT_BUILT = ("router health", "reconciliation", "roles", "seals")

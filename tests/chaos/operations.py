@@ -1,0 +1,278 @@
+"""The operations that crash points are crossed with: what precedes each, the request, and what must be true after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import requests
+
+from cli.target import core_session
+from core.domain.identifiers import parse_id
+from core.orchestration import scheduled
+from tests.chaos.stage import Stage
+from tests.support.waiting import wait_until
+
+STRIPE_CARD, PAYSTACK_CARD = "4242424242424242", "4084084084084081"
+WINS = {"message": "winning_evidence", "customer_name": "Ada Quill", "customer_email": "ada.quill@example.com"}
+#: Longer than a page is kept open, in seconds.
+PAGE_IS_OVER = 25 * 3600.0
+
+
+@dataclass
+class Case:
+    """One operation on objects of its own: what was made on the way is in `made`."""
+
+    made: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def payment(self) -> str:
+        return str(self.made["payment"])
+
+
+Step = Callable[[Stage, Case], None]
+#: What is not as it should be, in words.
+Check = Callable[[Stage, Case], list[str]]
+
+
+def nothing(stage: Stage, case: Case) -> None:
+    """No step."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`kind` of the job in which the points are met; `nth` visit of each. `prepare` precedes the arming, `act` is what
+    the process dies in, `follow` is what a customer does when all is quiet again. `alone`: no other process may be
+    armed meanwhile, since visits are counted, time is moved, or any payment's job would do."""
+
+    name: str
+    kind: str
+    points: tuple[str, ...]
+    act: Step
+    check: Check
+    prepare: Step = nothing
+    follow: Step = nothing
+    nth: int = 1
+    alone: bool = False
+
+
+# What really happened
+
+
+@dataclass(frozen=True)
+class Money:
+    """A payment in the provider's ledger, in minor units."""
+
+    charged: int
+    held: int
+    waiting: int
+    taken: int
+    refunds: tuple[int, ...]
+
+
+def money(stage: Stage, payment: str) -> Money:
+    charges, refunds, held = [], [], 0
+    for provider in ("stripe", "paystack"):
+        ledger = stage.ledger(provider)
+        holds = [row for row in ledger.get("holds", []) if _mark(row) == payment]
+        captured = {row["charge"] for row in holds if row["charge"]}
+        own = [row for row in ledger["charges"] if _mark(row) == payment or row["id"] in captured]
+        ids = {row["id"] for row in own}
+        charges += own
+        refunds += [row["amount"] for row in ledger["refunds"] if row["charge"] in ids and row["status"] != "failed"]
+        held += sum(bool(row["held"]) for row in holds)
+    return Money(
+        charged=sum(row["status"] == "succeeded" for row in charges),
+        held=held + sum(row["status"] == "authorized" for row in charges),
+        waiting=sum(row["status"] == "pending" for row in charges),
+        taken=sum(row["amount_captured"] for row in charges if row["status"] == "succeeded"),
+        refunds=tuple(sorted(refunds)),
+    )
+
+
+def _mark(row: Mapping[str, Any]) -> Any:
+    return (row["metadata"] or {}).get("tollgate_payment")
+
+
+def differs(what: str, found: Any, expected: Any) -> list[str]:
+    return [] if found == expected else [f"{what} is {found!r}, not {expected!r}"]
+
+
+def stands(status: str, **ledger: Any) -> Check:
+    """Our status, and what the ledger must say of the same payment."""
+
+    def check(stage: Stage, case: Case) -> list[str]:
+        real = money(stage, case.payment)
+        wrong = differs("the payment", stage.payment(case.payment)["status"], status)
+        for name, expected in ledger.items():
+            wrong += differs(f"{name} in the ledger", getattr(real, name), expected)
+        return wrong
+
+    return check
+
+
+# Steps
+
+
+def reached(stage: Stage, payment: str, status: str) -> None:
+    wait_until(lambda: stage.payment(payment)["status"] == status, f"{payment} to be {status}", 30, every=0.1)
+
+
+def by_token(status: str | None = None, token: str = "pm_card_visa", **body: Any) -> Step:
+    """A payment at Stripe; with `status` it is waited for."""
+
+    def step(stage: Stage, case: Case) -> None:
+        method = {"type": "token", "token": token}
+        case.made["payment"] = stage.pay(payment_method=method, amount=1000, **body)["id"]
+        if status is not None:
+            reached(stage, case.payment, status)
+
+    return step
+
+
+def by_page(provider: str, **body: Any) -> Step:
+    money_ = {"amount": 500000, "currency": "NGN"} if provider == "paystack" else {}
+
+    def step(stage: Stage, case: Case) -> None:
+        case.made["payment"] = stage.pay_by_page(provider=provider, **{**money_, **body})["id"]
+
+    return step
+
+
+def pays(card: str) -> Step:
+    """The customer, on the page."""
+
+    def step(stage: Stage, case: Case) -> None:
+        url = stage.open_page(case.payment)
+        answer = requests.post(url, data={"action": "pay", "card": card}, allow_redirects=False, timeout=10)
+        assert answer.status_code == 303, f"the page of {case.payment} answers {answer.status_code}"
+
+    return step
+
+
+def in_turn(*steps: Step) -> Step:
+    def step(stage: Stage, case: Case) -> None:
+        for one in steps:
+            one(stage, case)
+
+    return step
+
+
+def until(status: str) -> Step:
+    return lambda stage, case: reached(stage, case.payment, status)
+
+
+def page_is_open(stage: Stage, case: Case) -> None:
+    stage.open_page(case.payment)
+
+
+def asks(path: str, body: Mapping[str, Any] | None = None, method: str = "POST") -> Step:
+    """A request about what is `made`, insisted on under one key."""
+
+    def step(stage: Stage, case: Case) -> None:
+        answer = stage.insist(path.format(**case.made), body, method=method)
+        assert answer.status_code in (200, 202), f"{method} {path}: {answer.status_code} {answer.text[:300]}"
+
+    return step
+
+
+def customer(stage: Stage, case: Case) -> None:
+    case.made["person"] = f"Grace {uuid4().hex[:8]}"
+    body = {"email": f"{uuid4().hex[:12]}@shop.example", "name": case.made["person"]}
+    answer = stage.insist("/v1/customers", body)
+    assert answer.status_code == 201, answer.text
+    case.made["customer"] = answer.json()["id"]
+
+
+def saves(stage: Stage, case: Case) -> None:
+    by_token(customer=case.made["customer"], save_payment_method=True)(stage, case)
+
+
+def saved(stage: Stage, case: Case) -> None:
+    in_turn(customer, saves, until("succeeded"))(stage, case)
+    case.made["method"] = stage.payment(case.payment)["payment_method"]["id"]
+
+
+def at_stripe(stage: Stage, case: Case) -> list[dict[str, Any]]:
+    """The customer objects that carry our customer's mark."""
+    kept = stage.ledger("stripe")["customers"]
+    return [one for one in kept if (one["metadata"] or {}).get("tollgate_customer") == case.made["customer"]]
+
+
+def disputes(stage: Stage, case: Case) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = stage.insist(f"/v1/payments/{case.payment}/disputes", method="GET").json()["data"]
+    return found
+
+
+def disputed(stage: Stage, case: Case) -> None:
+    by_token("succeeded", "pm_card_createDispute")(stage, case)
+    wait_until(lambda: disputes(stage, case), f"the dispute of {case.payment}", 30, every=0.1)
+    case.made["dispute"] = disputes(stage, case)[0]["id"]
+
+
+def time_passes(stage: Stage, case: Case) -> None:
+    """The page's time ends, and the clock's tick for that comes at once instead of within a minute."""
+    stage.advance(PAGE_IS_OVER)
+    service = stage.service
+    with core_session(service.worker_database_url, service.redis_url, service.key_file) as core:
+        scheduled.close_abandoned(core)
+
+
+def saved_at_paystack(stage: Stage, case: Case) -> None:
+    customer(stage, case)
+    by_page("paystack", customer=case.made["customer"], save_payment_method=True)(stage, case)
+    in_turn(pays(PAYSTACK_CARD), until("succeeded"))(stage, case)
+    case.made["method"] = stage.payment(case.payment)["payment_method"]["id"]
+
+
+def pays_with_saved(stage: Stage, case: Case) -> None:
+    method = {"type": "saved", "id": case.made["method"]}
+    body = {"amount": 120000, "currency": "NGN", "off_session": True}
+    case.made["payment"] = stage.pay(payment_method=method, **body)["id"]
+
+
+# Checks of what is no status
+
+
+def is_saved(stage: Stage, case: Case) -> list[str]:
+    wrong = stands("succeeded", charged=1, taken=1000)(stage, case)
+    wrong += differs("customers at Stripe", len(at_stripe(stage, case)), 1)
+    kept = stage.payment(case.payment)["payment_method"]["id"]
+    return wrong + ([] if kept else ["no payment method was kept"])
+
+
+def is_told(stage: Stage, case: Case) -> list[str]:
+    return differs("the names at Stripe", [one["name"] for one in at_stripe(stage, case)], [case.made["new_name"]])
+
+
+def renames(stage: Stage, case: Case) -> None:
+    case.made["new_name"] = f"Ada {uuid4().hex[:8]}"
+    asks("/v1/customers/{customer}", {"name": case.made["new_name"]}, "PATCH")(stage, case)
+
+
+def is_forgotten(stage: Stage, case: Case) -> list[str]:
+    ids = {one["id"] for one in at_stripe(stage, case)}
+    left = [one["id"] for one in stage.ledger("stripe")["payment_methods"] if one["customer"] in ids]
+    gone = stage.query(
+        "SELECT count(*) AS n FROM payment_methods WHERE status = 'forgotten' AND payment_id = %s::uuid",
+        _uuid(case.payment),
+    )
+    return differs("methods left at Stripe", left, []) + differs("methods forgotten here", gone[0]["n"], 1)
+
+
+def _uuid(payment: str) -> str:
+    return str(parse_id("payment", payment))
+
+
+def one_dispute(*statuses: str, answered: bool = False) -> Check:
+    def check(stage: Stage, case: Case) -> list[str]:
+        found = disputes(stage, case)
+        wrong = differs("the number of disputes", len(found), 1)
+        wrong += [f"the dispute is {one['status']}" for one in found if one["status"] not in statuses]
+        if answered:
+            wrong += ["no evidence was sent" for one in found if one["evidence_sent_at"] is None]
+        return wrong + stands("succeeded", charged=1)(stage, case)
+
+    return check
