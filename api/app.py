@@ -31,6 +31,7 @@ from api.webhooks import webhooks
 from core import startup
 from core.observability import configure_logging
 from core.orchestration.context import Core, open_core
+from core.orchestration.installation import Watch, look_at_start
 from workers.hints import make_wake
 
 log = structlog.get_logger()
@@ -58,6 +59,7 @@ def create_app() -> Flask:
     startup.check_or_exit(settings, "api")
     # A connection a thread: none waits for another's, and waiting requests hold none.
     core = open_core(settings, settings.api_threads, "tollgate-api", make_wake(settings))
+    look_at_start(core, keep=False)
     return build_app(core)
 
 
@@ -75,7 +77,7 @@ def build_app(core: Core) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     draining = Draining(core.settings.drain_file)
     waiting = WaitingRoom(core.settings.api_threads, draining)
-    attach(app, Gate(core, RateLimits(core.settings), waiting, draining))
+    attach(app, Gate(core, RateLimits(core.settings), waiting, draining, Watch(core.database)))
     errors.install(app)
     app.before_request(_begin)
     app.before_request(guard.check)

@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 #: Seconds a client should wait when nothing could be stored: a database that restarts is back by then.
 RETRY_AFTER = 2
+#: The same where a person has to look first.
+RETRY_PAUSED = 60
 
 
 class MalformedRequest(TollgateError):
@@ -103,6 +105,7 @@ STATUS: Mapping[type[TollgateError], int] = {
     RateLimited: 429,
     Unexpected: 500,
     core_errors.Unavailable: 503,
+    core_errors.Paused: 503,
 }
 
 #: Code -> (status, title). Codes are stable; clients branch on them.
@@ -142,6 +145,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "Something went wrong on our side"),
     "unavailable": (503, "Nothing could be stored; try again"),
+    "paused": (503, "The service is paused until its operator lets it go on"),
 }
 
 
@@ -193,6 +197,8 @@ def _told(error: TollgateError) -> Response:
             headers = {"Retry-After": str(error.retry_after), **error.headers}
         case core_errors.Unavailable():
             headers["Retry-After"] = str(RETRY_AFTER)
+        case core_errors.Paused():
+            headers["Retry-After"] = str(RETRY_PAUSED)
         case core_errors.IdempotencyInUse():
             headers["Retry-After"] = "1"
     g.problem_code = error.code

@@ -11,7 +11,7 @@ from api import auth, idempotency_key, strict_json
 from api.errors import InvalidFields, LengthRequired, MalformedRequest, TooLarge, WrongContentType
 from api.policy import Policy, current_policy
 from api.state import gate
-from core.domain.errors import FieldError
+from core.domain.errors import FieldError, Paused
 
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _MAX_QUERY = 4_000
@@ -31,6 +31,7 @@ def check() -> None:
         return
     _check_length(policy)
     auth.admit(policy)
+    _refuse_while_paused(policy)
     _check_address()
     if policy.body in ("required", "optional"):
         g.body = _read_body(policy)
@@ -39,6 +40,12 @@ def check() -> None:
         g.body = None
     if policy.key == "required" or (policy.key == "optional" and idempotency_key.HEADER in request.headers):
         g.idempotency_key = idempotency_key.read_key()
+
+
+def _refuse_while_paused(policy: Policy) -> None:
+    """What is read may be read, and what providers tell is kept; nothing new is begun. Raises Paused."""
+    if policy.door != "public" and request.method not in ("GET", "HEAD") and gate().pause.reason() is not None:
+        raise Paused("the service is paused until its operator has looked at it; nothing was stored, try again later")
 
 
 def _check_length(policy: Policy) -> None:

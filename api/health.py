@@ -33,9 +33,10 @@ def ready() -> Response:
     """Can it do its work, and what stands in its way
 
     Without Redis work is picked up more slowly and limits are counted per process: degraded, but ready.
+    A paused installation answers what reads and takes providers' webhooks: degraded, with the reason.
     A server that was told to stop is `draining`: it still answers, but wants no new connections.
     """
-    parts = {"postgres": _postgres(gate()), "redis": _redis(gate())}
+    parts = {"postgres": _postgres(gate()), "redis": _redis(gate()), "installation": _installation(gate())}
     if gate().draining():
         return _not_ready("draining", parts)
     if parts["postgres"]["status"] != "ok":
@@ -77,3 +78,13 @@ def _redis(here: Gate) -> dict[str, Any]:
         "status": "down",
         "reason": "Redis cannot be reached; workers poll by themselves, limits are counted per process",
     }
+
+
+def _installation(here: Gate) -> dict[str, Any]:
+    try:
+        reason = here.pause.reason()
+    except sa.exc.SQLAlchemyError:
+        return {"status": "unknown", "reason": "the database cannot be reached"}
+    if reason is None:
+        return {"status": "ok", "reason": None}
+    return {"status": "paused", "reason": f"{reason}; its operator has to run `tollgate resume`"}

@@ -113,7 +113,7 @@ def codes_of(policy: Policy) -> list[str]:
     """Every error code a route can answer with, from what it demands."""
     codes = list(policy.codes)
     if policy.door != "public":
-        codes += ["unauthorized", "scope_missing", "key_kind", "rate_limited", "unavailable"]
+        codes += ["unauthorized", "scope_missing", "key_kind", "rate_limited", "unavailable", "paused"]
     codes += ["length_required", "body_too_large", "malformed_request"]
     if policy.body == "raw":
         codes += ["unavailable"]

@@ -10,6 +10,7 @@ from api.draining import Draining
 from api.limits import RateLimits
 from api.waiting import WaitingRoom
 from core.orchestration.context import Caller, Core
+from core.orchestration.installation import Watch
 
 _NAME = "tollgate"
 
@@ -22,6 +23,7 @@ class Gate:
     limits: RateLimits
     waiting: WaitingRoom
     draining: Draining
+    pause: Watch
 
 
 def attach(app: Flask, gate: Gate) -> None:

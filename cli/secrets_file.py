@@ -13,6 +13,8 @@ from cli.errors import Refused
 from cli.files import write_private
 
 KEY_FILE = "keys.json"
+#: Beside the data, and not restored with it: what this machine knows of its database.
+ANCHOR_FILE = "anchor.json"
 
 
 class Secrets:

@@ -19,7 +19,7 @@ from cli.embedded_redis import EmbeddedRedis
 from cli.lock import DirectoryLock
 from cli.ports import HOST, Ports, obstacle
 from cli.processes import ChildFailed, Spec
-from cli.secrets_file import Secrets, key_file
+from cli.secrets_file import ANCHOR_FILE, Secrets, key_file
 from cli.seed import Seeded, seed_development
 from cli.supervisor import Supervisor
 from cli.target import core_session
@@ -28,6 +28,7 @@ from cli.via import Via, straight, through
 PROVIDERS = ("stripe", "paystack")
 #: Addresses that a test run or the demo must not take from the person's own environment.
 ADDRESSES = (*databases.NAMES, "REDIS_URL", "BROKER_URL")
+ANCHOR = "TOLLGATE_ANCHOR_FILE"
 PRIVATE_TARGETS = "TOLLGATE_ALLOW_PRIVATE_WEBHOOK_TARGETS"
 
 
@@ -274,6 +275,7 @@ class Service:
         env = {name: value for name, value in self._environ.items() if name not in ADDRESSES}
         redis = through(self._via, "redis", self.redis_url)
         env |= {"PYTHONUNBUFFERED": "1", "REDIS_URL": redis, "TOLLGATE_KEY_FILE": str(self.key_file)}
+        env[ANCHOR] = env.get(ANCHOR) or str(self.data_dir / ANCHOR_FILE)
         if self._environ.get("BROKER_URL"):
             env["BROKER_URL"] = self._environ["BROKER_URL"]
         if self._sandbox:

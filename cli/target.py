@@ -14,7 +14,7 @@ from cli.embedded import open_directory, servers
 from cli.errors import Refused
 from cli.lock import running
 from cli.ports import Ports
-from cli.secrets_file import KEY_FILE, Secrets
+from cli.secrets_file import ANCHOR_FILE, KEY_FILE, Secrets
 
 if TYPE_CHECKING:
     from core.orchestration.context import Core
@@ -29,6 +29,15 @@ class Target:
     redis_url: str
     key_file: Path
     embedded: bool
+
+
+def anchor_file(target: Target, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """What the installation's workers on this machine keep; None where nobody has named one."""
+    named = environ.get("TOLLGATE_ANCHOR_FILE")
+    if named:
+        return Path(named)
+    kept = target.directory / ANCHOR_FILE
+    return kept if target.embedded or kept.exists() else None
 
 
 def find(data_dir: Path, environ: Mapping[str, str] = os.environ, *, keep: bool = True) -> Target:

@@ -58,6 +58,11 @@ class Settings(BaseModel):
     key_file: Path | None = Field(
         None, description="the sealing keys (`tollgate keys make-file`); keep a copy elsewhere"
     )
+    anchor_file: Path | None = Field(
+        None,
+        description="kept by the workers of this machine outside Postgres, so that an older copy of the database is "
+        "noticed: it starts paused; on a disk that is not restored with the database",
+    )
     allow_plaintext: bool = Field(
         False, description="allows Postgres, Redis and the broker without TLS over a network nobody else is on"
     )

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
 from celery import Celery, bootsteps
 
-from core.orchestration import execute
+from core.orchestration import execute, installation
 from core.orchestration.context import open_core
 from core.orchestration.together import Together
 from core.persistence.database import open_database
@@ -52,11 +53,13 @@ class Running:
         self._core = replace(core, together=Together())
         self._leases = open_database(settings.database_url, LEASE_CONNECTIONS, "tollgate-leases")
         self._hints = Hints(settings)
-        self.engine = Engine(self._core, self._leases, execute.prepare, name, self._hints.wake, lanes)
+        look = partial(installation.look, self._core)
+        self.engine = Engine(self._core, self._leases, execute.prepare, name, self._hints.wake, lanes, look)
         # The schedule runs in the places of its lane, so only where that lane is served.
         self.ticks = Ticks(self.engine) if "maintenance" in lanes else None
 
     def start(self) -> None:
+        installation.look_at_start(self._core, keep=True)
         self.engine.start()
         if self.ticks is not None:
             self.ticks.start()

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery.schedules import schedule
 
-from core.orchestration import scheduled
+from core.orchestration import installation, scheduled
 from core.orchestration.context import Core
 from workers.configuration import RUN_SCHEDULED
 
@@ -20,6 +20,8 @@ class Entry:
     interval: float
     run: Callable[[Core], int]
     reason: str
+    # Most of what runs leads to calls; while the installation is paused none is made.
+    while_paused: bool = False
 
 
 SCHEDULE: Mapping[str, Entry] = {
@@ -29,7 +31,12 @@ SCHEDULE: Mapping[str, Entry] = {
     "close_abandoned": Entry(60, scheduled.close_abandoned, "pages live for a day; a minute late harms nobody"),
     "ask_disputes": Entry(3600, scheduled.ask_disputes, "each open dispute once a day, give or take an hour"),
     "deliver_events": Entry(5, scheduled.deliver_events, "an event whose delivery was not woken waits no longer"),
-    "ensure_partitions": Entry(3600, scheduled.ensure_partitions, "partitions exist months ahead; an hour is early"),
+    "ensure_partitions": Entry(
+        3600, scheduled.ensure_partitions, "partitions exist months ahead; an hour is early", while_paused=True
+    ),
+    "keep_anchor": Entry(
+        10, installation.keep_anchor, "a restore that loses less than this loses nothing unseen", while_paused=True
+    ),
 }
 
 

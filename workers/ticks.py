@@ -9,6 +9,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 import structlog
 
+from core.orchestration import installation
 from workers.engine import Engine
 from workers.schedule import SCHEDULE
 
@@ -61,6 +62,8 @@ class Ticks:
         core = self._engine.core
         with core.database.unscoped() as connection:
             if not connection.execute(_LOCK, {"name": name}).scalar_one():
+                return False
+            if not SCHEDULE[name].while_paused and installation.is_paused(connection):
                 return False
             found = SCHEDULE[name].run(core)
         if found:

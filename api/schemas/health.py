@@ -16,9 +16,17 @@ class Dependency(Shown):
     reason: str | None
 
 
+class Installation(Shown):
+    """Paused after a restore: it reads and keeps what providers tell, and begins nothing."""
+
+    status: Literal["ok", "paused", "unknown"]
+    reason: str | None
+
+
 class Dependencies(Shown):
     postgres: Dependency
     redis: Dependency
+    installation: Installation
 
 
 class Readiness(Shown):

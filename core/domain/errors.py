@@ -68,5 +68,11 @@ class Unavailable(TollgateError):
     code = "unavailable"
 
 
+class Paused(TollgateError):
+    """The installation waits for a person: nothing new is taken (503)."""
+
+    code = "paused"
+
+
 class Forged(Exception):
     """A provider webhook whose signature does not verify."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
-from core.orchestration import payment_methods, people
+from core.orchestration import payment_methods, people, restored
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
@@ -188,6 +188,7 @@ def look_up_request(core: Core, connection: Connection, scope: Scope, transactio
         extra=transaction["extra"],
         first_sent_at=transaction["first_sent_at"],
         last_sent_at=transaction["last_sent_at"],
+        by_payment=restored.is_marked(transaction),
     )
 
 

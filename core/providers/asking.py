@@ -200,6 +200,9 @@ class LookUpRequest:
     extra: Mapping[str, str]
     first_sent_at: datetime
     last_sent_at: datetime
+    # After a restore it may have been sent under a transaction id that is lost: then whatever was made for the same
+    # payment (for a refund: for the same refund) is the one.
+    by_payment: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,18 +76,22 @@ def release(client: PaystackClient, request: VoidRequest) -> Outcome:
 
 def reserve(answer: Answer, request: StartRequest, reference: str) -> Outcome:
     """What an answer to POST /preauthorization/reserve_authorization says of the hold."""
-    found = _hold_of(answer, request, reference, CARD_HOLD_STATUSES)
+    found = _hold_of(answer, request, reference, CARD_HOLD_STATUSES, request.transaction_id)
     return Unknown(found.evidence) if isinstance(found, NotFound) else found
 
 
-def look_up_hold(client: PaystackClient, request: StartRequest, reference: str, statuses: Mapping[str, Made]) -> LookUp:
-    """What became of the hold that `request` asked for."""
+def look_up_hold(
+    client: PaystackClient, request: StartRequest, reference: str, statuses: Mapping[str, Made], mark: str | None
+) -> LookUp:
+    """What became of the hold that `request` asked for; `mark` of a transaction it may carry, None: any."""
     answer = asked(client.get("/preauthorization/verify", reference))
-    return _hold_of(answer, request, reference, statuses) if isinstance(answer, Answer) else answer
+    return _hold_of(answer, request, reference, statuses, mark) if isinstance(answer, Answer) else answer
 
 
-def _hold_of(answer: Answer, request: StartRequest, reference: str, statuses: Mapping[str, Made]) -> LookUp:
-    return with_method(read_hold(answer, reference, request.transaction_id, statuses), answer.data, request)
+def _hold_of(
+    answer: Answer, request: StartRequest, reference: str, statuses: Mapping[str, Made], mark: str | None
+) -> LookUp:
+    return with_method(read_hold(answer, reference, mark, statuses), answer.data, request)
 
 
 def look_up_capture(client: PaystackClient, request: CaptureRequest) -> LookUp:

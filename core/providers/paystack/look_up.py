@@ -21,7 +21,7 @@ from core.providers.paystack.client import PaystackClient
 from core.providers.paystack.lists import Row
 from core.providers.paystack.outcomes import Answer, asked, row_answer, unknown
 from core.providers.paystack.payments import look_up_start
-from core.providers.paystack.refunds import mark_in, read_refund, refunds_of, transaction_number
+from core.providers.paystack.refunds import mark_in, read_refund, refund_in, refunds_of, transaction_number
 
 
 def look_up(client: PaystackClient, request: LookUpRequest) -> LookUp:
@@ -36,7 +36,7 @@ def look_up(client: PaystackClient, request: LookUpRequest) -> LookUp:
         case RefundRequest():
             if request.provider_id is not None:
                 return _refund_by_id(client, sent, request.provider_id)
-            return _refund_by_note(client, sent)
+            return _refund_by_note(client, sent, by_refund=request.by_payment)
         case _:
             assert_never(sent)
 
@@ -50,7 +50,7 @@ def _refund_by_id(client: PaystackClient, sent: RefundRequest, refund_id: str) -
     return answer
 
 
-def _refund_by_note(client: PaystackClient, sent: RefundRequest) -> LookUp:
+def _refund_by_note(client: PaystackClient, sent: RefundRequest, *, by_refund: bool) -> LookUp:
     """Absent from the list is "not found" with the list's length; that refund is never sent again by itself."""
     number = transaction_number(client, ChargeRef(sent.provider_id, sent.provider_charge_id, sent.start_extra))
     if not isinstance(number, str):
@@ -63,13 +63,16 @@ def _refund_by_note(client: PaystackClient, sent: RefundRequest) -> LookUp:
             return replace(seen, refused_key=broken.outcome.reason is NotExecutedReason.MISCONFIGURED)
         return broken.outcome
     # By id: a list that grows while we turn its pages shows a row twice.
+    if by_refund:
+        matches = {str(row.get("id")): row for row in listed if refund_in(row) == sent.refund_id}
+        return _single(matches, len(listed), None)
     matches = {str(row.get("id")): row for row in listed if mark_in(row) == sent.transaction_id}
-    return _single(matches, len(listed), sent)
+    return _single(matches, len(listed), sent.transaction_id)
 
 
-def _single(matches: Mapping[str, Row], listed: int, sent: RefundRequest) -> LookUp:
+def _single(matches: Mapping[str, Row], listed: int, transaction_id: str | None) -> LookUp:
     if not matches:
         return NotFound({"seen": "no refund with our mark", "listed": listed})
     if len(matches) > 1:
         return unknown("more than one refund with our mark", refunds=" ".join(sorted(matches)))
-    return read_refund(row_answer(next(iter(matches.values()))), sent.transaction_id)
+    return read_refund(row_answer(next(iter(matches.values()))), transaction_id)

@@ -15,7 +15,7 @@ from core.providers.paystack.client import PaystackClient
 from core.providers.paystack.currencies import CURRENCIES, to_hundredths
 from core.providers.paystack.methods import with_method
 from core.providers.paystack.outcomes import Answer, asked, refusal, refuse_unsent, unknown
-from core.providers.paystack.reading import PAYMENT_MARK, TRANSACTION_MARK
+from core.providers.paystack.reading import PAYMENT_MARK, TRANSACTION_MARK, mark_of
 from core.providers.paystack.statuses import (
     CARD_HOLD_STATUSES,
     CHARGE_STATUSES,
@@ -79,12 +79,15 @@ def start(client: PaystackClient, request: StartRequest) -> Outcome:
 def look_up_start(client: PaystackClient, request: LookUpRequest, sent: StartRequest) -> LookUp:
     """Verify by reference, and read the answer as one about a page, a saved card, or a hold."""
     reference, statuses = reference_for(sent.provider_key), _statuses(request, sent)
+    mark = None if request.by_payment else sent.transaction_id
     if sent.kind == "authorize":
-        return holds.look_up_hold(client, sent, reference, statuses)
+        return holds.look_up_hold(client, sent, reference, statuses, mark)
     answer = asked(client.get("/transaction/verify", reference))
     if not isinstance(answer, Answer):
         return answer
-    return with_method(read_transaction(answer, reference, sent.transaction_id, statuses), answer.data, sent)
+    if request.by_payment and mark_of(answer.data, PAYMENT_MARK) not in (None, sent.payment_id):
+        return unknown("the reference carries another payment's mark", answer, reference=reference)
+    return with_method(read_transaction(answer, reference, mark, statuses), answer.data, sent)
 
 
 def _statuses(request: LookUpRequest, sent: StartRequest) -> Mapping[str, Made]:

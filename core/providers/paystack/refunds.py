@@ -26,6 +26,7 @@ from core.providers.paystack.reading import read_id, read_time
 from core.providers.paystack.statuses import REFUND_STATUSES
 
 _MARK = re.compile(r"\btxn_[0-9a-z]+\b")
+_REFUND = re.compile(r"\bref_[0-9a-z]+\b")
 #: Pages of refunds of one transaction; a longer list means that Paystack did not filter.
 _MOST_PAGES = 20
 
@@ -43,7 +44,7 @@ def refund(client: PaystackClient, request: RefundRequest) -> Outcome:
             "amount": amount,
             "currency": request.currency,
             # Echoed in lists, and the only way to find it again. Nothing of a person belongs here.
-            "merchant_note": f"Tollgate {request.transaction_id}",
+            "merchant_note": f"Tollgate {request.transaction_id} {request.refund_id}",
         },
     )
     if not isinstance(answer, Answer):
@@ -117,6 +118,13 @@ def mark_in(data: Mapping[str, Any]) -> str | None:
     """Our transaction id in the note, whatever else a person wrote around it."""
     note = data.get("merchant_note")
     found = _MARK.search(note) if isinstance(note, str) else None
+    return found.group(0) if found else None
+
+
+def refund_in(data: Mapping[str, Any]) -> str | None:
+    """Our refund id in the note: it outlives a transaction that a restore has lost."""
+    note = data.get("merchant_note")
+    found = _REFUND.search(note) if isinstance(note, str) else None
     return found.group(0) if found else None
 
 

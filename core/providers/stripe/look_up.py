@@ -18,7 +18,7 @@ from core.providers.stripe import outcomes
 from core.providers.stripe.client import StripeCalls
 from core.providers.stripe.failures import Failed
 from core.providers.stripe.lists import CLOCKS_APART, pages
-from core.providers.stripe.marks import mark_of
+from core.providers.stripe.marks import PAYMENT, mark_of
 from core.providers.stripe.methods import with_method
 from core.providers.stripe.payments import intent_of
 from core.providers.stripe.refunds import look_up_refund
@@ -26,6 +26,9 @@ from core.providers.stripe.start_params import KEPT
 
 #: A request is executed within its deadline of 30 s or never; the rest is the clocks again.
 _EXECUTED_WITHIN = timedelta(minutes=1)
+#: Statuses of intents and sessions that take no money any more; a declined intent waits for another card until it is
+#: canceled.
+_ENDED = frozenset({"canceled", "expired", "requires_payment_method"})
 
 
 def look_up(calls: StripeCalls, request: LookUpRequest) -> LookUp:
@@ -51,7 +54,7 @@ def _ask(calls: StripeCalls, request: LookUpRequest) -> LookUp:
             on_page = sent.provider_id.startswith("cs_")
             return outcomes.read_void((calls.get_session if on_page else calls.get_intent)(sent.provider_id))
         case RefundRequest():
-            return look_up_refund(calls, sent, request.provider_id)
+            return look_up_refund(calls, sent, request.provider_id, by_refund=request.by_payment)
         case _:
             assert_never(sent)
 
@@ -76,7 +79,10 @@ def _listed(calls: StripeCalls, request: LookUpRequest, sent: StartRequest, on_p
         "lte": int((request.last_sent_at + CLOCKS_APART + _EXECUTED_WITHIN).timestamp()),
     }
     params: dict[str, Any] = {"created": window}
-    for one in pages(calls.list_sessions if on_page else calls.list_intents, params):
-        if mark_of(one) == sent.transaction_id:
-            return str(one["id"])
-    return None
+    listed = pages(calls.list_sessions if on_page else calls.list_intents, params)
+    if not request.by_payment:
+        return next((str(one["id"]) for one in listed if mark_of(one) == sent.transaction_id), None)
+    made = [one for one in listed if mark_of(one, PAYMENT) == sent.payment_id]
+    # Of several attempts the one that took or can still take money; what was ended is the last to matter.
+    made.sort(key=lambda one: one.get("status") in _ENDED)
+    return str(made[0]["id"]) if made else None

@@ -14,7 +14,7 @@ from core.providers.stripe.declines import decline_of
 from core.providers.stripe.facts import Body, id_of, refund_facts, time_of
 from core.providers.stripe.failures import Failed
 from core.providers.stripe.lists import pages
-from core.providers.stripe.marks import TRANSACTION, mark_of, refund_marks
+from core.providers.stripe.marks import REFUND, TRANSACTION, mark_of, refund_marks
 from core.providers.stripe.payments import intent_of
 
 #: The only reasons Stripe takes (docs.stripe.com/api/refunds/create); any other stays with us.
@@ -80,28 +80,34 @@ def lets_go(refund: Body) -> bool:
     return mark_of(refund) is None and refund.get("status") == "succeeded" and not refund.get("balance_transaction")
 
 
-def look_up_refund(calls: StripeCalls, request: RefundRequest, refund_id: str | None) -> LookUp:
-    """By id, or by our mark among the refunds of the charge. Raises Failed."""
+def look_up_refund(
+    calls: StripeCalls, request: RefundRequest, refund_id: str | None, *, by_refund: bool = False
+) -> LookUp:
+    """By id, or by our mark among the refunds of the charge: the refund's where the transaction's is lost.
+
+    Raises Failed.
+    """
     if refund_id:
         return outcomes.read_refund(calls.get_refund(refund_id))
     intent_id = intent_of(calls, request)
     if not isinstance(intent_id, str):
         return Unknown({"cause": "no_intent", "detail": intent_id.detail})
+    mark = (REFUND, request.refund_id) if by_refund else (TRANSACTION, request.transaction_id)
     return (
         outcomes.read_refund(found)
-        if (found := _marked(calls, intent_id, request.transaction_id))
+        if (found := _marked(calls, intent_id, *mark))
         else NotFound({"listed": "refunds", "payment_intent": intent_id})
     )
 
 
 def _find(calls: StripeCalls, intent_id: str, transaction_id: str) -> LookUp:
     try:
-        found = _marked(calls, intent_id, transaction_id)
+        found = _marked(calls, intent_id, TRANSACTION, transaction_id)
     except Failed as failed:
         return Unknown(failed.failure.evidence())
     return outcomes.read_refund(found) if found else NotFound({"listed": "refunds"})
 
 
-def _marked(calls: StripeCalls, intent_id: str, transaction_id: str) -> dict[str, Any] | None:
+def _marked(calls: StripeCalls, intent_id: str, name: str, mark: str) -> dict[str, Any] | None:
     listed: Iterator[dict[str, Any]] = pages(calls.list_refunds, {"payment_intent": intent_id})
-    return next((one for one in listed if mark_of(one, TRANSACTION) == transaction_id), None)
+    return next((one for one in listed if mark_of(one, name) == mark), None)

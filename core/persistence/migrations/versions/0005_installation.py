@@ -33,7 +33,13 @@ BEGIN
     UPDATE installation SET paused_at = app_now(), paused_because = because WHERE paused_at IS NULL;
     RETURN FOUND;
 END $$;
-REVOKE ALL ON FUNCTION pause_installation(text) FROM PUBLIC;
+
+-- The newest record of all merchants, of whom a role may see one: nothing but its number.
+CREATE FUNCTION highest_audit_number() RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT coalesce(max(number), 0) FROM audit_log
+$$;
+REVOKE ALL ON FUNCTION pause_installation(text), highest_audit_number() FROM PUBLIC;
 """
 
 
@@ -42,8 +48,8 @@ def upgrade() -> None:
     op.execute(_DOOR)
     for role in ("tollgate_api_rights", "tollgate_worker_rights"):
         op.execute(f"GRANT SELECT ON installation TO {role}")
-        op.execute(f"GRANT EXECUTE ON FUNCTION pause_installation(text) TO {role}")
+        op.execute(f"GRANT EXECUTE ON FUNCTION pause_installation(text), highest_audit_number() TO {role}")
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION pause_installation(text); DROP TABLE installation")
+    op.execute("DROP FUNCTION pause_installation(text), highest_audit_number(); DROP TABLE installation")

@@ -1,0 +1,82 @@
+"""`tollgate resume`: a person lets a paused installation go on, and it asks before it sends."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.commands import options
+from cli.errors import Refused
+from cli.target import anchor_file, core_session, find
+from core.orchestration import installation
+from core.startup.anchor import Anchor, AnchorUnusable, read, write
+
+LONGEST_REASON = 500  # characters
+
+
+@click.command()
+@options.data_dir
+@click.option("--reason", required=True, help="Why it is safe, for the audit log.")
+@click.option("--yes", is_flag=True, help="Do not ask again.")
+def resume(data_dir: Path, reason: str, yes: bool) -> None:
+    """Let an installation go on that was paused because its database is an older copy.
+
+    Everything open is asked about at the providers before anything is sent. No worker of before may still run on the
+    lost database.
+    """
+    reason = reason.strip()
+    if not reason or len(reason) > LONGEST_REASON:
+        raise Refused(f"--reason must have 1 to {LONGEST_REASON} characters")
+    target = find(data_dir)
+    path = anchor_file(target)
+    with core_session(target.databases.owner, target.redis_url, target.key_file) as core:
+        found = installation.examine(core)
+        if found.because is None:
+            raise Refused("the installation is not paused")
+        for line in told(found, _known(path)):
+            click.echo(line)
+        if not yes:
+            click.confirm("Let it go on, asking about all of these first?", abort=True)
+        standing = installation.resume(core, getpass.getuser(), reason)
+    _adopt(path, standing)
+    click.echo("It goes on: what is open is looked up first. `tollgate doctor` shows how it stands.")
+
+
+def told(found: installation.Found, anchor: Anchor | None) -> list[str]:
+    """What the pause is about, and what going on means."""
+    lines = [f"Paused since {found.since}: {found.because}."]
+    if anchor is not None and anchor.audit_number > found.audit_number:
+        lost = anchor.audit_number - found.audit_number
+        lines.append(f"About {lost} audit records are missing; this machine saw the last at {anchor.written_at}.")
+    counted = found.open
+    lines.append(
+        f"Open here: {counted['jobs']} jobs, {counted['transactions']} sends and {counted['payments']} payments. "
+        "Each is asked about at its provider before anything is sent."
+    )
+    lines.append(
+        "Payments and idempotency keys accepted after the backup are not here: their money is found at the provider "
+        "only."
+    )
+    return lines
+
+
+def _known(path: Path | None) -> Anchor | None:
+    try:
+        return None if path is None else read(path)
+    except AnchorUnusable as error:
+        click.echo(f"{error}", err=True)
+        return None
+
+
+def _adopt(path: Path | None, standing: Mapping[str, Any]) -> None:
+    if path is None:
+        return
+    try:
+        write(path, installation.anchor_of(standing), adopt=True)
+    except AnchorUnusable as error:
+        # The workers take the database over as well: it was let go on after the file was written.
+        click.echo(f"{error}", err=True)

@@ -1,0 +1,40 @@
+"""The one row of the installation, and how far its audit log goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+STANDING = sa.text(
+    "SELECT id, paused_at, paused_because, resumed_at, restored_at, app_now() AS present, "
+    "highest_audit_number() AS audit_number FROM installation"
+)
+_PAUSED = sa.text("SELECT paused_because FROM installation")
+_PAUSE = sa.text("SELECT pause_installation(:because)")
+_RESUME = sa.text(
+    "UPDATE installation SET paused_at = NULL, paused_because = NULL, resumed_at = app_now(), resumed_by = :by, "
+    "restored_at = app_now() WHERE paused_at IS NOT NULL"
+)
+
+
+def standing(connection: Connection) -> Mapping[str, Any]:
+    """Who this database is and how far it goes, seen at one moment of its own time."""
+    return dict(connection.execute(STANDING).mappings().one())
+
+
+def paused_because(connection: Connection) -> str | None:
+    found: str | None = connection.execute(_PAUSED).scalar_one()
+    return found
+
+
+def pause(connection: Connection, because: str) -> bool:
+    """True for whoever is first; an earlier reason stays."""
+    return bool(connection.execute(_PAUSE, {"because": because}).scalar_one())
+
+
+def resume(connection: Connection, by: str) -> bool:
+    """The owner's alone. False if it was not paused."""
+    return connection.execute(_RESUME, {"by": by}).rowcount == 1

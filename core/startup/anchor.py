@@ -1,0 +1,117 @@
+"""The anchor: a small file outside Postgres that says which database this machine worked on, and how far it went."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+#: Of the format. Fields that are added later are kept by older programs; a higher version is not touched by them.
+VERSION = 1
+
+
+class AnchorUnusable(Exception):
+    """The text says what is wrong with the file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """`audit_number` is of the newest record that was committed; `written_at` is the database's time."""
+
+    installation: UUID
+    audit_number: int
+    written_at: datetime
+
+
+def read(path: Path) -> Anchor | None:
+    """None where there is no file yet. Raises AnchorUnusable."""
+    found = _fields(path)
+    if found is None:
+        return None
+    try:
+        return Anchor(
+            UUID(found["installation"]), int(found["audit_number"]), datetime.fromisoformat(found["written_at"])
+        )
+    except (KeyError, TypeError, ValueError):
+        raise AnchorUnusable(f"{path} is no anchor file: move it away, and a new one is written") from None
+
+
+def write(path: Path, anchor: Anchor, *, adopt: bool = False) -> None:
+    """Put it on the disk, whole or not at all. Raises AnchorUnusable.
+
+    It never goes back in one installation, and never changes to another, unless a person has it `adopt` the database.
+    """
+    try:
+        with _alone(path):
+            if not adopt and _is_ahead(read(path), anchor):
+                return
+            _replace(path, {**(_fields(path) or {}), **_named(anchor)})
+    except OSError as error:
+        raise AnchorUnusable(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _is_ahead(known: Anchor | None, anchor: Anchor) -> bool:
+    if known is None:
+        return False
+    return known.installation != anchor.installation or known.audit_number > anchor.audit_number
+
+
+def _named(anchor: Anchor) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "installation": str(anchor.installation),
+        "audit_number": anchor.audit_number,
+        "written_at": anchor.written_at.isoformat(),
+    }
+
+
+def _fields(path: Path) -> dict[str, Any] | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise AnchorUnusable(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise AnchorUnusable(f"{path} is no anchor file: move it away, and a new one is written") from None
+    if not isinstance(found, dict) or not isinstance(found.get("version"), int):
+        raise AnchorUnusable(f"{path} is no anchor file: move it away, and a new one is written")
+    if found["version"] > VERSION:
+        raise AnchorUnusable(f"{path} is of a newer Tollgate (version {found['version']}): start that one")
+    return found
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Several processes of a machine keep one file. Raises OSError."""
+    descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, fields: Mapping[str, Any]) -> None:
+    """Raises OSError."""
+    made = path.with_name(f"{path.name}.new")
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(json.dumps(fields, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    made.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
