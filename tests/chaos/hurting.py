@@ -166,6 +166,9 @@ class Hurting:
         elif whom.startswith("stop "):
             self._stop_worker(whom.removeprefix("stop "))
         else:
+            if whom == "redis":  # it keeps a file; it is to come back with nothing
+                with suppress(Exception):
+                    self.stage.service.flush_redis()
             self.recovery.hurt("process")
             self.stage.kill(whom)
 

@@ -1,4 +1,4 @@
-"""Steady load while all around it dies, freezes, lies and forgets: nothing is lost, nothing twice, and all of it ends."""
+"""Steady load while everything dies, freezes, lies and forgets: nothing is lost or done twice, and all of it ends."""
 
 from __future__ import annotations
 

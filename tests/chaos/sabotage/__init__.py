@@ -107,9 +107,11 @@ def _refused_second_send(stage: Stage) -> list[str]:
 
 
 def _death_after_the_answer(stage: Stage) -> list[str]:
-    """A worker dies when the provider has charged and nothing of it is written."""
+    """A worker dies when the provider has charged and nothing of it is written; no webhook tells of it in time."""
+    stage.sandbox("stripe", "settings", {"webhooks": False})
     order = stage.arm("call.answered", "create_payment")
     _paid(stage)
+    stage.sandbox("stripe", "settings", {"webhooks": True})
     return ["no worker died"] if stage.disarm(order) else []
 
 
