@@ -7,7 +7,7 @@ PY = $(VENV)/python
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up test mutate faults crash chaos chaos-cases chaos-outage chaos-soak chaos-short chaos-sabotage rabbitmq bench bench-growth bench-sandbox lint format lock migrate ci clean
+.PHONY: help install install-dev demo up test mutate faults crash chaos chaos-cases chaos-outage chaos-soak chaos-short chaos-sabotage model rabbitmq bench bench-growth bench-sandbox lint format lock migrate ci clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,10 @@ chaos-short: install-dev ## Three minutes of the same
 
 chaos-sabotage: install-dev ## Switch one safeguard off at a time: chaos has to notice
 	@$(CHAOS) sabotage $(CHAOS_OPTIONS)
+
+model: install-dev ## Anything in any order against the ledger (SEED=… replays one, EXAMPLES=…, STEPS=… ask for more)
+	@MODEL_EXAMPLES=$(or $(EXAMPLES),100) MODEL_STEPS=$(or $(STEPS),30) \
+		$(PY) -m pytest tests/model $(if $(SEED),--hypothesis-seed=$(SEED))
 
 rabbitmq: install-dev ## Run on RabbitMQ: hints, a crash, a freeze, a full one (installs Debian's where root may)
 	@sh tests/rabbitmq/install.sh
