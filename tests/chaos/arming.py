@@ -44,9 +44,8 @@ class Crashes:
 
     def fired(self) -> list[dict[str, Any]]:
         """{"name", "point", "kind", "pid", "at"} of every death, in order."""
-        files = [one for one in self.directory.joinpath("fired").iterdir() if one.suffix != ".dying"]
-        found: list[dict[str, Any]] = [json.loads(one.read_text(encoding="utf-8")) for one in files]
-        return sorted(found, key=lambda one: one["at"])
+        found = [_death(one) for one in self.directory.joinpath("fired").iterdir()]
+        return sorted((one for one in found if one is not None), key=lambda one: one["at"])
 
     def seen(self) -> set[tuple[str, str]]:
         """Every (point, kind) that any process has reached so far."""
@@ -60,3 +59,14 @@ class Crashes:
             return next((one for one in self.fired() if one["name"] == name), None)
 
         return wait_until(look, f"a process to die at {name}", seconds, every=0.02)
+
+
+def _death(file: Path) -> dict[str, Any] | None:
+    """What a dying process wrote. Another one of its threads may have ended it in the middle of that."""
+    try:
+        told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8") or "{}")
+        at = file.stat().st_ctime
+    except (FileNotFoundError, ValueError):
+        return None  # moved or written in this moment: the next look finds it
+    name = file.name.removesuffix(".dying")
+    return {"name": name, "point": name.split("~")[0], "kind": "", "pid": None, "at": at, **told}

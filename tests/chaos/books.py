@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from core.invariants import Violation, check, compare_ledger, scan_logs
-
 from core.persistence.database import Database, create_engine
 
 if TYPE_CHECKING:

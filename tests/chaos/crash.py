@@ -29,6 +29,7 @@ MET, ANSWERED, QUIET, DELIVERED = 30.0, 60.0, 90.0, 30.0
 #: The issue's bound, in seconds, for the jobs of a process that was killed.
 CLAIMED_AGAIN = 10.0
 EVERY = 0.05
+UNMET = "nothing died: the point was never reached"
 
 _WAITING = (
     "SELECT id::text AS id, fence FROM jobs WHERE status = 'running' OR (status = 'queued' AND run_after <= app_now())"
@@ -100,13 +101,22 @@ def waves(runs: Sequence[Run]) -> Iterator[list[Run]]:
 
 def _together(stage: Stage, runs: Sequence[Run], report: Report, *, complete: bool) -> None:
     _prepare(stage, [one for one in runs if not one.operation.alone])
+    again: list[Run] = []
     for wave in waves(runs):
         if wave[0].operation.alone:
             _prepare(stage, wave)
         _wave(stage, [one for one in wave if not one.wrong])
         _hold(stage, wave)
+        # Another's death may have ended its call, and a webhook its job, before it came to its own point.
+        again += [Run(one.operation, one.point) for one in wave if one.wrong == [UNMET] and len(wave) > 1]
         for one in wave:
-            _tell(report, one, one.name)
+            if one.wrong != [UNMET] or len(wave) == 1:
+                _tell(report, one, one.name)
+    for one in again:
+        _prepare(stage, [one])
+        _wave(stage, [one])
+        _hold(stage, [one])
+        _tell(report, one, one.name)
     if complete:
         _told_of_all(stage, report)
 
@@ -130,8 +140,8 @@ def _wave(stage: Stage, wave: Sequence[Run]) -> None:
     for thread in threads:
         thread.join(ANSWERED)
     for one in wave:
-        if stage.disarm(one.order):
-            one.wrong.append("nothing died: the point was never reached")
+        if stage.disarm(one.order) or one.died_at is None:
+            one.wrong.append(UNMET)
         if one.answered_at is None and not one.wrong:
             one.wrong.append(f"not answered within {ANSWERED} s")
     _settle(stage, wave)

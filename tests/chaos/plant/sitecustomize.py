@@ -51,18 +51,18 @@ class Plant:
                 order = json.load(file)
         except (OSError, ValueError):
             return  # taken by another process in this moment
-        if fnmatch.fnmatchcase(kind, order["kind"]) and self.visit(name, order["nth"]) == order["nth"]:
+        if fnmatch.fnmatchcase(kind, order["kind"]) and self.visit(name, order["nth"]):
             self.die(name, point, kind, order.get("signal", signal.SIGKILL))
 
-    def visit(self, name: str, nth: int) -> int:
-        """Which visit of all processes this is; 0 if it comes after the nth."""
-        for number in range(1, nth + 1):
+    def visit(self, name: str, nth: int) -> bool:
+        """Is this the nth visit of all processes? One after it is, too, where the nth died of another's order."""
+        for number in range(1, nth):
             try:
                 os.close(os.open(os.path.join(self.visits, f"{name}.{number}"), os.O_CREAT | os.O_EXCL))
             except FileExistsError:
                 continue
-            return number
-        return 0
+            return False
+        return True
 
     def die(self, name: str, point: str, kind: str, number: int) -> None:
         told = os.path.join(self.fired, name)
