@@ -30,6 +30,9 @@ def settle(shop: Shop, books: Books) -> None:
         money = money_of(ledgers, payment.id)
         check_step(shop, payment, money)
         check_settled(shop, payment, money, _in_review(shop, payment))
+    fresh = [one for one in shop.broken() if one not in shop.broken_before]
+    if fresh:
+        raise Violation(f"invariants: {fresh}")
 
 
 def _let_time_pass(shop: Shop, rounds: tuple[int, ...] = ROUNDS) -> None:
