@@ -27,9 +27,12 @@ def revisions() -> tuple[str, ...]:
     return tuple(ordered)
 
 
-def schema_fault(found: str | None) -> str | None:
-    """Why the code cannot work on a database at revision `found`; None if it can."""
-    if found == revisions()[-1]:
+def schema_fault(found: str | None, oldest_program: str | None = None) -> str | None:
+    """Why the code cannot work on a database at revision `found`; None if it can.
+
+    `oldest_program` is what a newer schema says: the last revision that a program must know to run on it.
+    """
+    if found == revisions()[-1] or (found not in revisions() and oldest_program in revisions()):
         return None
     if found is not None and found not in revisions():
         return (
@@ -45,3 +48,10 @@ def read_revision(connection: Connection) -> str | None:
     if connection.execute(sa.text("SELECT to_regclass('public.alembic_version')")).scalar_one() is None:
         return None
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def read_oldest_program(connection: Connection) -> str | None:
+    """None where the schema does not say. Raises SQLAlchemyError."""
+    if connection.execute(sa.text("SELECT to_regclass('public.installation')")).scalar_one() is None:
+        return None
+    return connection.execute(sa.text("SELECT oldest_program FROM installation")).scalar_one_or_none()

@@ -12,7 +12,7 @@ from redis.retry import Retry
 from sqlalchemy.engine import Connection
 
 from core.persistence.database import create_engine
-from core.persistence.revisions import read_revision, schema_fault
+from core.persistence.revisions import read_oldest_program, read_revision, schema_fault
 from core.startup.remark import Remark, known
 
 #: Groups of rights that `tollgate migrate` makes.
@@ -76,7 +76,7 @@ def postgres(url: str, role: Literal["api", "worker"]) -> Iterator[Remark]:
     try:
         with engine.connect() as connection:
             yield from _who_we_are(connection, role)
-            fault = schema_fault(read_revision(connection))
+            fault = schema_fault(read_revision(connection), read_oldest_program(connection))
             if fault is not None:
                 yield Remark(f"DATABASE_URL: {fault}")
     except sa.exc.ProgrammingError as error:

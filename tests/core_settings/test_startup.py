@@ -212,15 +212,26 @@ class TestSchema:
         [(revisions()[0], "run `tollgate migrate`"), ("9999", "newer than this program")],
     )
     def test_another_revision(self, given: dict[str, Any], own: Urls, revision: str, said: str) -> None:
-        connection = psycopg2.connect(own.owner)
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("UPDATE alembic_version SET version_num = %s", (revision,))
-        connection.close()
+        self._migrated(own, revision, "9999")
         for role, url in (("api", own.api), ("worker", own.worker)):
             text = refusal({**given, "DATABASE_URL": url}, role)  # type: ignore[arg-type]
             assert f"at revision {revision}" in text
             assert said in text
+
+    def test_a_newer_one_that_names_this_program_as_new_enough(self, given: dict[str, Any], own: Urls) -> None:
+        """Migrate first, restart in turn: what died in between comes back in its old version."""
+        for oldest in (revisions()[-1], revisions()[-2]):
+            self._migrated(own, "9999", oldest)
+            check_start(Settings.model_validate({**given, "DATABASE_URL": own.api}), "api")
+            check_start(Settings.model_validate({**given, "DATABASE_URL": own.worker}), "worker")
+
+    @staticmethod
+    def _migrated(own: Urls, revision: str, oldest_program: str) -> None:
+        connection = psycopg2.connect(own.owner)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE alembic_version SET version_num = %s", (revision,))
+            cursor.execute("UPDATE installation SET oldest_program = %s", (oldest_program,))
+        connection.close()
 
     def test_none_yet(self, given: dict[str, Any], embedded: Embedded, template: str) -> None:
         name = f"test_{uuid4().hex}"

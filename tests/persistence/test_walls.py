@@ -31,6 +31,7 @@ RIGHTS = {
     "customers": ("SIU", "SIU"),
     "data_keys": ("SI", "SI"),
     "deliveries": ("S", "SI"),
+    "detached_partitions": ("", ""),
     "disputes": ("SU", "SIU"),
     "events": ("SI", "SI"),
     "findings": ("SIU", "SIU"),
@@ -45,6 +46,7 @@ RIGHTS = {
     "provider_accounts": ("S", "SU"),
     "provider_customers": ("SIU", "SIU"),
     "refunds": ("SIU", "SIU"),
+    "retention_progress": ("", ""),
     "transactions": ("SIU", "SIU"),
     "unknown_words": ("S", "SIU"),
     "webhook_endpoints": ("SIU", "SIU"),
@@ -192,6 +194,11 @@ class TestRights:
             "find_webhook_account(gen_random_uuid())": "api",
             "count_forged_webhook(gen_random_uuid())": "api",
             "ensure_partitions(6)": "worker",
+            "detach_oldest_partition('events', 600)": "worker",
+            "drop_detached_partition(36500)": "worker",
+            "delete_ended_jobs(36500, 1)": "worker",
+            "delete_resolved_findings(36500, 1)": "worker",
+            "delete_forged_counts(36500)": "worker",
         }
         for call, owner in calls.items():
             for role in ("api", "worker"):
