@@ -165,6 +165,32 @@ class Settings(BaseModel):
         description="deliveries into your own network; `tollgate up` with the local providers sets it",
     )
 
+    # How long rows are kept. The least of each also stands in migration 0006, which no running login can pass.
+    keep_bodies: Annotated[int, Field(ge=7, le=600), Unit("months")] = Field(
+        20, description="what providers said, sealed: evidence while a payment can be disputed, 540 days at the longest"
+    )
+    keep_events: Annotated[int, Field(ge=7, le=600), Unit("months")] = Field(
+        20, description="events for merchants: they can be listed and delivered again as long as a dispute may come"
+    )
+    keep_deliveries: Annotated[int, Field(ge=4, le=600), Unit("months")] = Field(
+        13, description="attempts to deliver: a merchant asks about them within weeks, a year of them shows seasons"
+    )
+    keep_audit: Annotated[int, Field(ge=13, le=600), Unit("months")] = Field(
+        26, description="months of the audit log at hand; older ones are taken off the table and never dropped"
+    )
+    keep_detached: Annotated[int, Field(ge=7, le=36500), Unit("days")] = Field(
+        90, description="a month of the first three that was taken off waits so long for an archive, then it is dropped"
+    )
+    keep_jobs: Annotated[int, Field(ge=30, le=36500), Unit("days")] = Field(
+        90, description="ended webhook and delivery jobs; jobs that callers asked for are kept"
+    )
+    keep_findings: Annotated[int, Field(ge=180, le=36500), Unit("days")] = Field(
+        730, description="findings after somebody resolved them; open ones stay"
+    )
+    keep_forged_counts: Annotated[int, Field(ge=90, le=36500), Unit("days")] = Field(
+        400, description="counts of webhooks with a wrong signature: a year of them, to compare"
+    )
+
     log_level: Level = Field("INFO", description="of the JSON lines on standard error")
 
     # What `tollgate up` sets for its children.

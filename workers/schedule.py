@@ -8,7 +8,7 @@ from typing import Any
 
 from celery.schedules import schedule
 
-from core.orchestration import installation, scheduled
+from core.orchestration import installation, retention, scheduled
 from core.orchestration.context import Core
 from workers.configuration import RUN_SCHEDULED
 
@@ -37,6 +37,7 @@ SCHEDULE: Mapping[str, Entry] = {
     "keep_anchor": Entry(
         10, installation.keep_anchor, "a restore that loses less than this loses nothing unseen", while_paused=True
     ),
+    "retention": Entry(900, retention.retention, "seconds of work at a time; a month in use is tried again soon"),
 }
 
 

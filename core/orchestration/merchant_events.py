@@ -80,14 +80,15 @@ def redeliver(core: Core, caller: Caller, event_id: UUID, key: IdempotencyKey | 
         if known is not None:
             return known
         event = _find(connection, scope, event_id)
-        answer = _enqueue(connection, scope, event)
+        answer = _enqueue(connection, caller, event)
         _audit(connection, caller, event, len(answer.body["jobs"]))
         if key is not None:
             idempotency.fill(connection, scope, key, answer)
         return answer
 
 
-def _enqueue(connection: Connection, scope: Scope, event: RowMapping) -> Accepted:
+def _enqueue(connection: Connection, caller: Caller, event: RowMapping) -> Accepted:
+    scope = caller.scope
     endpoints = endpoints_for(connection, scope, event["type"])
     if not endpoints:
         raise StateConflict("no enabled webhook endpoint asks for this kind of event", code="no_endpoint")
@@ -99,7 +100,8 @@ def _enqueue(connection: Connection, scope: Scope, event: RowMapping) -> Accepte
             payment_id=event["payment_id"],
             target_id=event["id"],
             endpoint_id=endpoint,
-            arguments={"event_created_at": event["created_at"].isoformat()},
+            # Who asked: such a job is kept, since the caller's key is led to it (migration 0006).
+            arguments={"event_created_at": event["created_at"].isoformat(), "actor": caller.actor},
         )
         for endpoint in endpoints
     ]

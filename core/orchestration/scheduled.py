@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from core.orchestration import disputes, jobs
 from core.orchestration.context import Core
+from core.persistence import partitions
 from core.persistence.database import Scope, set_scope
-from core.persistence.partitions import MONTHS_AHEAD
 from core.persistence.queries.disputes import unasked
 
 #: Rows a tick takes on; the next tick takes the rest, so that no tick holds locks for long.
@@ -95,9 +95,7 @@ def deliver_events(core: Core) -> int:
 
 def ensure_partitions(core: Core) -> int:
     """Months of partitions ahead of time; returns how many were made."""
-    with core.database.unscoped() as connection:
-        made: int = connection.execute(sa.text("SELECT ensure_partitions(:n)"), {"n": MONTHS_AHEAD}).scalar_one()
-        return made
+    return partitions.ensure(core.database)
 
 
 def _enqueue_each(core: Core, query: sa.TextClause, kind: str, values: dict[str, object]) -> int:

@@ -18,6 +18,7 @@ from api import metrics
 from cli.main import COMMANDS, tollgate
 from core.domain.statuses import PAYMENT, TABLES
 from core.environment import ELSEWHERE, variables
+from core.persistence.retention import KEPT
 from core.settings import Settings
 from tests.support.databases import Urls
 from workers.schedule import SCHEDULE
@@ -164,6 +165,15 @@ def test_settings_are_those_of_the_code() -> None:
     named = {row[0].strip("`") for row in _rows(told)}
     others = {row[0].strip("`") for row in _rows(_text("README.md")) if row[0].endswith(("_URL`", "_FILE`"))}
     assert others <= named
+
+
+def test_retention_is_the_policy() -> None:
+    rows = _rows(_between("docs/operations.md", "retention"))
+    told = {table.strip("`"): (how, why, bool(removed)) for table, how, why, removed in rows}
+    names = {
+        name: "for ever" if one.setting is None else f"`TOLLGATE_{one.setting.upper()}`" for name, one in KEPT.items()
+    }
+    assert told == {name: (names[name], one.reason, bool(one.removed_by)) for name, one in KEPT.items()}
 
 
 def test_metrics_exist() -> None:
