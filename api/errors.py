@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 from flask import Flask, Response, g
+from psycopg2 import errorcodes
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
@@ -234,7 +235,8 @@ def _database(error: sa.exc.SQLAlchemyError) -> Response:
     return _unexpected(error)
 
 
-#: Classes of SQLSTATE that pass by themselves: connection, resources, operator intervention, rolled back.
+#: Classes of SQLSTATE that pass by themselves: connection, resources, operator intervention, rolled back. So does a
+#: server that may not be written to: a standby that is about to be promoted.
 _PASSING = ("08", "53", "57", "40", "55")
 
 
@@ -246,7 +248,7 @@ def is_outage(error: BaseException) -> bool:
     code = getattr(error.orig, "pgcode", None)
     if code is None:
         return error.connection_invalidated or isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
-    return str(code)[:2] in _PASSING
+    return str(code)[:2] in _PASSING or code == errorcodes.READ_ONLY_SQL_TRANSACTION
 
 
 def _unexpected(error: Exception) -> Response:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 import redis
 
 from cli.children import ROOT
-from core.orchestration import accounts
 from core.domain.errors import RequestRefused
 from core.domain.identifiers import parse_id
+from core.orchestration import accounts
 from core.persistence.database import Scope
 from tests.chaos.cases.case import Case, Ground, expect
 from tests.chaos.cases.others import owner_core

@@ -19,13 +19,16 @@ from tests.chaos.cases.case import Case, Ground, expect
 from tests.support.waiting import wait_until
 from workers.configuration import RUN_SCHEDULED, make_app
 
-NEEDS_3DS = {"type": "token", "token": "pm_card_authenticationRequired"}
+NEEDS_3DS: dict[str, Any] = {
+    "payment_method": {"type": "token", "token": "pm_card_authenticationRequired"},
+    "return_url": "https://shop.example/back",
+}
 AGAIN = 50
 
 
 def _authorized(ground: Ground) -> tuple[str, str]:
     """A payment whose customer has just confirmed it at his bank, and Stripe's object."""
-    payment = ground.stage.pay(payment_method=NEEDS_3DS)["id"]
+    payment = ground.stage.pay(**NEEDS_3DS)["id"]
     page = ground.stage.open_page(payment)
     ground.submit(page, action="authorize")
     return payment, str(ground.transactions(payment)[0]["provider_id"])
@@ -117,7 +120,7 @@ def early(ground: Ground) -> None:
 
 def forged(ground: Ground) -> None:
     with ground.without_webhooks("stripe"):
-        payment = ground.stage.pay(payment_method=NEEDS_3DS)["id"]
+        payment = ground.stage.pay(**NEEDS_3DS)["id"]
         ground.stage.open_page(payment)
         intent = str(ground.transactions(payment)[0]["provider_id"])
         mark = {"tollgate_transaction": public_id("transaction", _id(ground, payment))}
