@@ -166,7 +166,8 @@ class _Book:
 
 def _differences(start: Row, one: Charge) -> Found:
     same = (start["amount"], start["currency"]) == (one.amount, one.currency)
-    if not same or (one.id is not None and start["provider_charge_id"] not in (None, one.id)):
+    # Of what was paid on a page we know the charge by the object it belongs to.
+    if not same or (one.id is not None and start["provider_charge_id"] not in (None, one.id, one.object_id)):
         yield (
             "ledger_differs",
             {
