@@ -77,7 +77,7 @@ def _end_sync(core: Core, connection: Connection, job: Job, unheard: bool, revie
     in_vain = bool(job.arguments.get("told")) and _start_is_open(sent)
     soon = (unheard or in_vain) and job.attempts <= _SOON_AGAIN and not jobs.sync_waits(connection, job.payment)
     if soon:
-        jobs.requeue(connection, job, core.settings.lookup_delays[job.attempts - 1], _IN_VAIN)
+        jobs.requeue(connection, job, core.settings.lookup_delays[: job.attempts][-1], _IN_VAIN)
         return
     _plan_next(core, connection, payment, sent, further=not unheard)
     jobs.finish(connection, job)
