@@ -87,21 +87,29 @@ def examine(
 
     With `api`, its login is tried on every wall.
     """
-    values = {**_bounds(since), "grace": grace, "allowed": history.ALLOWED}
+    values = bounds(since, grace)
     with snapshot(database) as connection:
-        broken = [one for row in CHECKS if settled or not row.settled_only for one in _broken(connection, row, values)]
+        broken = look(connection, values, settled=settled)
         looked = {name: connection.execute(sa.text(sql), values).scalar_one() for name, sql in LOOKED.items()}
         if api is not None:
             broken += probe.try_walls(api, *probe.to_try(connection))
     return [Examined(name, looked[name], [one for one in broken if one.invariant == name]) for name in looked]
 
 
-def _bounds(since: float | None) -> dict[str, Any]:
+def look(connection: Connection, values: Mapping[str, Any], *, settled: bool = False) -> list[Violation]:
+    """All checks in a transaction that is open already, within `bounds`."""
+    asked = [row for row in CHECKS if settled or not row.settled_only]
+    return [one for row in asked for one in _broken(connection, row, values)]
+
+
+def bounds(since: float | None = None, grace: float = 60.0) -> dict[str, Any]:
     """Ids begin with the time they were made: what is younger is found by the primary key."""
+    fixed = {"grace": grace, "allowed": history.ALLOWED}
     if since is None:
-        return {"since": UUID(int=0), "since_time": _NOTHING}
+        return {**fixed, "since": UUID(int=0), "since_time": _NOTHING}
     moment = time.time() - since
-    return {"since": UUID(int=int(moment * 1000) << 80), "since_time": datetime.fromtimestamp(moment, UTC)}
+    made = {"since": UUID(int=int(moment * 1000) << 80), "since_time": datetime.fromtimestamp(moment, UTC)}
+    return {**fixed, **made}
 
 
 @contextmanager

@@ -150,13 +150,11 @@ class _Book:
             best = self.best(start)
             if not start["surplus"]:
                 latest[start["payment"]] = start
-            denied = start["status"] != "succeeded" and best is not None and best.state in MOVED
-            if denied and not self.excused(start["payment"]):
-                details = {
-                    "payment_id": start["payment"],
-                    "ours": start["status"],
-                    "theirs": best.state if best else "",
-                }
+            if start["status"] == "succeeded" or best is None or best.state not in MOVED:
+                continue
+            latest.pop(start["payment"], None)
+            if not self.excused(start["payment"]):
+                details = {"payment_id": start["payment"], "ours": start["status"], "theirs": best.state}
                 yield "ledger_denied", details
         for payment, start in latest.items():
             best, status = self.best(start), self.known.payments[payment]["status"]

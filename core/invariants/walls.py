@@ -40,7 +40,8 @@ def _astray(table: str, column: str, parent: str) -> str:
 
 #: Tables with a merchant on each row; partitions are reached through their parents alone.
 WALLED = (
-    "SELECT c.oid, c.relname, c.relowner, c.relrowsecurity FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "SELECT c.oid, c.relname, c.relowner, c.relrowsecurity FROM pg_class c "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace "
     "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'merchant_id' AND NOT a.attisdropped "
     "WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
 )
