@@ -35,7 +35,7 @@ faults: install-dev ## Run the fault tests: killed workers, emptied and stopped 
 
 # SEED=… chooses the order of faults; without it one is chosen and printed. ONLY=… keeps the rows that hold it.
 CHAOS = $(PY) -m tests.chaos
-CHAOS_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY))
+CHAOS_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY)) $(if $(RECORD),--record $(RECORD))
 
 crash: install-dev ## Kill a process at every crash point of every operation, in under ten minutes
 	@$(CHAOS) crash $(CHAOS_OPTIONS)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.chaos.record import record
 from tests.chaos.report import Options, Report, chosen_seed, say, written
 
 #: Each module has `run(options: Options) -> Report`; it is loaded when its part is asked for.
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--short", action="store_true", help="three minutes of the soak instead of all of it")
     parser.add_argument("--json", type=Path, help="write rows and figures here, too")
     parser.add_argument("--only", help="run the rows whose name holds this")
+    parser.add_argument("--record", type=Path, metavar="FOLDER", help="keep rows and figures there by date and commit")
     asked = parser.parse_args(arguments)
     seed = chosen_seed(asked.seed)
     reports: list[Report] = []
@@ -39,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         reports.append(report)
         if asked.json is not None:
             written(reports, asked.json)
+    if asked.record is not None:
+        say(f"Recorded in {record(reports, asked.record)}")
     if any(report.failed for report in reports):
         say(f"Run it again with SEED={seed}.")
     sys.exit(1 if any(report.failed for report in reports) else 0)

@@ -82,6 +82,7 @@ def run(options: Options) -> Report:
                 if options.only is None or options.only in part.__name__:
                     part(scene)
         _end(scene)
+        report.summary |= {"faults": scene.fired, "jobs": len(stage.accepted)}
         report.summary["longest recovery"] = {cause: round(recovery.seconds(cause), 2) for cause in BOUNDS}
     return report
 

@@ -56,8 +56,10 @@ def run(options: Options) -> Report:
     if not options.short and faults < FAULTS:
         report.add(Row("enough faults", faults, 0, None, "FAILED", f"{faults} fired; a long run needs {FAULTS}"))
     report.summary |= {
+        # The rows look at the same faults and payments.
+        "faults": faults,
+        "jobs": found.accepted + len(shop.jobs),
         **found.figures(),
-        "faults fired": faults,
         "faults by kind": dict(sorted(fired.items())),
         "killed": dict(sorted(hurting.kills.items())),
         "longest recovery": {cause: round(recovery.seconds(cause), 2) for cause in BOUNDS},
