@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.text import Text
@@ -18,6 +20,7 @@ from cli.checks import (
     credentials,
     database,
     files,
+    invariants,
     lanes,
     machine,
     providers,
@@ -70,14 +73,61 @@ def row(finding: Finding) -> tuple[str, Text, str]:
     return finding.subject, Text(finding.verdict, style=STYLES[finding.verdict]), detail
 
 
+class Hours(click.ParamType[float]):
+    """A span of time as `90m`, `24h` or `7d`, in seconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", str(value))
+        if found is None:
+            self.fail(f"{value!r} is no span of time; write 90m, 24h or 7d", param, ctx)
+        return float(found[1]) * {"m": 60, "h": 3600, "d": 86400}[found[2]]
+
+
+def _check_books(
+    context: click.Context, data_dir: Path, as_json: bool, since: float | None, logs: tuple[Path, ...]
+) -> None:
+    lines = invariants.look(target.find(data_dir, keep=False), since, logs)
+    if as_json:
+        click.echo(invariants.as_json(lines))
+    else:
+        invariants.print_lines(lines, STYLES)
+    if any(line.violations for line in lines):
+        context.exit(1)
+
+
 @click.command()
 @options.data_dir
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one line of JSON.")
 @click.option("--api-servers", type=click.IntRange(1), help="API servers on all machines together.  [default: 1]")
 @click.option("--workers", type=click.IntRange(1), help="Workers of all lanes on all machines together.")
+@click.option("--invariants", "books", is_flag=True, help="Check the books instead: I1 to I8, in one read-only look.")
+@click.option("--since", type=Hours(), default="24h", show_default=True, help="With --invariants: what was made since.")
+@click.option("--all", "everything", is_flag=True, help="With --invariants: everything there is.")
+@click.option(
+    "--log",
+    "logs",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="With --invariants: one more log to search for secrets; may be given several times.",
+)
 @click.pass_context
-def doctor(context: click.Context, data_dir: Path, as_json: bool, api_servers: int | None, workers: int | None) -> None:
+def doctor(
+    context: click.Context,
+    data_dir: Path,
+    as_json: bool,
+    api_servers: int | None,
+    workers: int | None,
+    books: bool,
+    since: float,
+    everything: bool,
+    logs: tuple[Path, ...],
+) -> None:
     """Check every dependency and setting, and say what to do. Exit code 1 if one failed."""
+    if books:
+        _check_books(context, data_dir, as_json, None if everything else since, logs)
+        return
     findings = list(examine(look(data_dir, api_servers, workers)))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))

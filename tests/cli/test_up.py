@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -96,6 +97,25 @@ def test_doctor_finds_nothing_wrong(up: Up) -> None:
     assert done.returncode == 0, done.stdout
     assert "failed" not in done.stdout
     assert "is ready" in done.stdout
+
+
+def test_the_books_of_a_running_service_are_in_order(up: Up) -> None:
+    assert up.pay("before the look")["status"] == "succeeded"
+    done = up.command("doctor", "--invariants", "--all", "--json")
+    lines = {line["invariant"]: line for line in json.loads(done.stdout)}
+    assert (done.returncode, [line["violations"] for line in lines.values()]) == (0, [[]] * 8), done.stdout
+    assert {line["verdict"] for line in lines.values()} == {"ok"}
+    assert lines["I5"]["looked"] == "ledgers: paystack, stripe"
+    assert "not built yet" in lines["I6"]["note"]
+
+
+def test_a_secret_in_a_log_fails_the_look_and_is_not_repeated(up: Up, folder: Path) -> None:
+    (folder / "old.log").write_text("using sk_test_4eC39HqLyjWDarjtT1zdp7dc\n")
+    done = up.command("doctor", "--invariants", "--since", "1h", "--log", str(folder / "old.log"))
+    assert done.returncode == 1
+    assert "I7 told_in_log" in done.stdout
+    assert "4eC39Hq" not in done.stdout
+    assert up.command("doctor", "--invariants", "--since", "soon").returncode == 2
 
 
 def test_migrate_again_changes_nothing(up: Up) -> None:
