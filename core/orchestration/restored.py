@@ -21,7 +21,7 @@ MARK = "restored"
 _DOUBT_JOBS = sa.text(
     """UPDATE jobs SET fence = fence + 1, arguments = arguments || '{"restored": true}', """
     "run_after = LEAST(run_after, app_now()), "
-    "lease_until = CASE WHEN status = 'running' THEN app_now() - interval '1 second' END "
+    "lease_until = CASE WHEN lease_until IS NOT NULL THEN app_now() - interval '1 second' END "
     "WHERE lane = 'payments' AND status IN ('queued', 'running', 'needs_review')"
 )
 # Sent for the last time at any moment until now, as far as this database knows.

@@ -178,9 +178,9 @@ def test_while_paused_nothing_is_claimed_and_only_reading_is_answered(place: Res
     with world.without_webhooks("stripe"):
         late = world.create()
         world.work()
-    installation.keep_anchor(world.worker)
-    place.restore(kept)
-    assert installation.look(world.worker)
+        installation.keep_anchor(world.worker)
+        place.restore(kept)
+        assert installation.look(world.worker)
     wait_until(lambda: world.post("/v1/payments", world.payment_body()).status_code == 503, "the gate to notice")
     refused = world.post("/v1/payments", world.payment_body())
     assert (refused.json()["code"], refused.headers["Retry-After"]) == ("paused", "60")

@@ -196,7 +196,7 @@ def test_a_refund_carries_our_mark_and_nobodys_name(paystack: ScriptedPaystack) 
         "transaction": REFERENCE,
         "amount": 100000,
         "currency": "NGN",
-        "merchant_note": f"Tollgate {REFUND}",
+        "merchant_note": f"Tollgate {REFUND} ref_00000000000000000000000001",
     }
 
 
