@@ -10,11 +10,14 @@ import pytest
 
 from cli.embedded import Embedded
 from core.observability import configure_logging
+from core.orchestration import backoff
 from tests.support import databases
 from tests.support.sandboxes import Sandbox
 from tests.support.world import World
 
 configure_logging("ERROR", "tests")
+# Tests move the clock by exact steps; `test_backoff.py` shows that waits are spread everywhere else.
+backoff.SPREAD = 0.0
 
 
 @pytest.fixture(scope="session")

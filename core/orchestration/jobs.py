@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import new_id, public_id
 from core.domain.statuses import check_step
+from core.orchestration.backoff import spread
 from core.persistence import pipeline
 from core.persistence.database import Database, Scope
 from core.persistence.queries.findings import open_finding
@@ -343,8 +344,8 @@ def finish(connection: Connection, job: Job, status: str = "succeeded", error: M
 
 
 def requeue(connection: Connection, job: Job, delay: float, error: Mapping[str, Any] | None = None) -> None:
-    """Put a job back, due again in `delay` seconds. Raises LeaseLost."""
-    _put(connection, job, _REQUEUE, {"delay": delay, "error": pipeline.json_text(error)})
+    """Put a job back, due again in `delay` seconds or up to a fifth later. Raises LeaseLost."""
+    _put(connection, job, _REQUEUE, {"delay": spread(delay), "error": pipeline.json_text(error)})
 
 
 def keep_back(connection: Connection, job: Job, delay: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,8 +30,6 @@ log = structlog.get_logger(__name__)
 
 #: A receiver may ask for more patience than the schedule has, up to its longest pause.
 MAX_RETRY_AFTER = 86_400.0
-#: Deliveries that failed together do not come back together.
-JITTER = 0.1
 #: The receiver says that it wants no more, ever (Standard Webhooks).
 GONE = 410
 
@@ -209,8 +206,7 @@ def _error(answer: Answer) -> str | None:
 
 def next_delay(delay: float, retry_after: str | None) -> float:
     """Seconds to the next attempt: the schedule's, or what the receiver asks for if that is longer."""
-    spread = delay * random.uniform(1.0, 1.0 + JITTER)  # noqa: S311 - spreads load, hides nothing
-    return max(spread, min(read_retry_after(retry_after), MAX_RETRY_AFTER))
+    return max(delay, min(read_retry_after(retry_after), MAX_RETRY_AFTER))
 
 
 def read_retry_after(text: str | None) -> float:

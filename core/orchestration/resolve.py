@@ -24,6 +24,7 @@ from core.orchestration import (
     settle,
     status_manager,
 )
+from core.orchestration.backoff import spread
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.persistence.database import present
@@ -204,9 +205,9 @@ def _plan_next(core: Core, connection: Connection, payment: Row, sent: Sequence[
     values: dict[str, Any] = {"next_sync_at": None}
     if is_open:
         count = min(payment["sync_count"] + (1 if further else 0), len(delays) - 1)
-        values = {"next_sync_at": now + timedelta(seconds=delays[count]), "sync_count": count}
+        values = {"next_sync_at": now + timedelta(seconds=spread(delays[count])), "sync_count": count}
     elif watched:
-        values = {"next_sync_at": now + timedelta(seconds=delays[-1])}
+        values = {"next_sync_at": now + timedelta(seconds=spread(delays[-1]))}
     connection.execute(payments.update().where(payments.c.id == payment["id"]).values(**values))
 
 

@@ -20,6 +20,7 @@ from core.domain.identifiers import new_id
 from core.domain.outcomes import CANCEL_AFTER_DECLINE, DisputeFacts, Facts, NextAction, Outcome
 from core.domain.statuses import CHARGE_KINDS, FINAL_PAYMENT, check_step
 from core.orchestration import dispute_plan, jobs, keepsakes, settlement, traces
+from core.orchestration.backoff import spread
 from core.orchestration.context import Cause, Core
 from core.persistence import pipeline
 from core.persistence.database import Scope, present
@@ -129,7 +130,7 @@ def apply(
     values.update(keepsakes.method_values(core, connection, payment, transaction, outcome, cause))
     if transaction["status"] in ("pending", "requires_action"):
         # Not every end is told by webhook: what is open is asked about, also when the payment itself is final.
-        values["next_sync_at"] = present(connection) + timedelta(seconds=core.settings.sync_delays[0])
+        values["next_sync_at"] = present(connection) + timedelta(seconds=spread(core.settings.sync_delays[0]))
     if plan.next_action is not None:
         values.update(_next_action_values(core, connection, payment, plan.next_action))
     if plan.payment_status == "requires_action" and plan.next_action is None and payment["expires_at"] is None:
@@ -168,7 +169,7 @@ def close_abandoned(core: Core, connection: Connection, payment: Row, start: Row
     _change(connection, "transaction", start, "canceled", {}, cause)
     watch = present(connection) + timedelta(seconds=core.settings.redirect_watch)
     changed = _change_payment(core, connection, payment, "canceled", {"watch_until": watch}, cause)
-    next_look = present(connection) + timedelta(seconds=core.settings.sync_delays[-1])
+    next_look = present(connection) + timedelta(seconds=spread(core.settings.sync_delays[-1]))
     return _update(connection, payments, changed, {"next_sync_at": next_look})
 
 
@@ -305,7 +306,7 @@ def _schedule(core: Core, now: datetime, status: str) -> dict[str, Any]:
     """When an open payment is next asked about; a final one is left alone."""
     if status in FINAL_PAYMENT:
         return {"next_sync_at": None, "sync_count": 0}
-    return {"next_sync_at": now + timedelta(seconds=core.settings.sync_delays[0]), "sync_count": 0}
+    return {"next_sync_at": now + timedelta(seconds=spread(core.settings.sync_delays[0])), "sync_count": 0}
 
 
 def _next_action_values(core: Core, connection: Connection, payment: Row, action: NextAction) -> dict[str, Any]:
