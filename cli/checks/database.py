@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cli.checks.finding import Finding, Situation, failed, ok, skipped, warning
 from cli.databases import Databases
-from core.persistence.database import create_engine
+from core.persistence.database import CLIENT_SETTINGS, SERVER_OPTIONS, create_engine
 from core.persistence.migrate import current_revision, newest_revision
 
 OLDEST = 150000
@@ -59,7 +59,7 @@ def _login(name: str, url: str) -> Iterator[Finding]:
 
 def _facts(url: str) -> tuple[tuple[int, str, bool, bool, str, datetime], datetime, datetime]:
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with contextlib.closing(psycopg2.connect(plain, connect_timeout=5)) as connection:
+    with contextlib.closing(psycopg2.connect(plain, options=SERVER_OPTIONS, **CLIENT_SETTINGS)) as connection:
         sent = datetime.now(UTC)
         with connection.cursor() as cursor:
             cursor.execute(_FACTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,10 +18,27 @@ from sqlalchemy.engine import Connection, Engine, make_url
 
 from core.persistence import pipeline
 
-#: Nothing we do in a transaction takes longer; a lock that does is a fault to be seen, not waited out.
-_SERVER_OPTIONS = (
-    "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=15000 -c timezone=UTC"
-)
+#: Set on the server for each session of ours, times in milliseconds where no unit stands: what, how much, why.
+SERVER_SETTINGS: Mapping[str, tuple[str, str]] = {
+    "statement_timeout": ("10s", "nothing we ask takes as long; what does is a fault to be seen"),
+    "lock_timeout": ("5s", "a lock held longer is a fault, too: the caller is told to repeat"),
+    "idle_in_transaction_session_timeout": ("15s", "a process that stopped in a transaction gives its locks back"),
+    "tcp_keepalives_idle": ("10", "a client whose machine vanished is noticed: its locks go after 19 s, not 2 h"),
+    "tcp_keepalives_interval": ("3", "between the questions of the line above"),
+    "tcp_keepalives_count": ("3", "unanswered questions that end the session"),
+    "tcp_user_timeout": ("20000", "the same (ms) while an answer is on its way to it"),
+    "TimeZone": ("UTC", "months of partitions begin at midnight in UTC"),
+}
+SERVER_OPTIONS = " ".join(f"-c {name}={value}" for name, (value, _) in SERVER_SETTINGS.items())
+#: Of our own end of each connection, as libpq names them; seconds but for the last, which is milliseconds.
+CLIENT_SETTINGS: Mapping[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    # A server whose machine vanished acknowledges nothing: the thread that waits for it is free again after this.
+    "tcp_user_timeout": 20_000,
+}
 
 #: Under this name a statement that reads the time along with its rows leaves it for `present`.
 _NOW = "now"
@@ -81,12 +98,9 @@ def create_engine(url: str, pool_size: int, application: str = "tollgate", *, au
         hide_parameters=True,  # an error names the statement, never a row's values
         json_serializer=lambda value: pipeline.json_text(value) or "null",
         connect_args={
-            "options": f"{_SERVER_OPTIONS} {_PREPARED_OPTIONS}" if autocommit else _SERVER_OPTIONS,
-            "connect_timeout": 3,
+            "options": f"{SERVER_OPTIONS} {_PREPARED_OPTIONS}" if autocommit else SERVER_OPTIONS,
             "application_name": application,
-            "keepalives_idle": 10,
-            "keepalives_interval": 3,
-            "keepalives_count": 3,
+            **CLIENT_SETTINGS,
         },
         **(_AUTOCOMMIT if autocommit else {}),
     )

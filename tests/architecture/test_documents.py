@@ -18,6 +18,7 @@ from api import metrics
 from cli.main import COMMANDS, tollgate
 from core.domain.statuses import PAYMENT, TABLES
 from core.environment import ELSEWHERE, variables
+from core.persistence.database import SERVER_SETTINGS
 from core.persistence.retention import KEPT
 from core.settings import Settings
 from tests.support.databases import Urls
@@ -174,6 +175,11 @@ def test_retention_is_the_policy() -> None:
         name: "for ever" if one.setting is None else f"`TOLLGATE_{one.setting.upper()}`" for name, one in KEPT.items()
     }
     assert told == {name: (names[name], one.reason, bool(one.removed_by)) for name, one in KEPT.items()}
+
+
+def test_timeouts_are_those_of_the_code() -> None:
+    rows = _rows(_between("docs/operations.md", "timeouts"))
+    assert {name.strip("`"): (value, why) for name, value, why in rows} == SERVER_SETTINGS
 
 
 def test_metrics_exist() -> None:
