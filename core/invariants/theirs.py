@@ -56,6 +56,8 @@ DISPUTES: Mapping[str, Mapping[str, str]] = {
         "resolved:None": "closed",
     },
 }
+#: Whose events carry no id of their own, so that they can only be counted.
+UNNAMED_EVENTS = frozenset({"paystack"})
 #: The best a start came to is what counts: a page may be tried with several cards.
 RANK = ("pending", "failed", "ended", "expired", "voided", "authorized", "succeeded")
 #: Money was taken or is held.

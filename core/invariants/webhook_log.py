@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import InvalidIdentifier, parse_id
+from core.invariants.theirs import UNNAMED_EVENTS
 from core.invariants.violation import Violation
 
 NAME = "webhook_unstored"
@@ -35,7 +36,7 @@ def missing(connection: Connection, provider: str, webhooks: Mapping[str, Any]) 
         events.add((row.account, row.event))
         counts[row.account, row.kind] += 1
     sent = {one for one in _delivered(webhooks) if one[0] in accounts}
-    lost = _unnamed(sent, counts) if provider == "paystack" else _named(sent, events)
+    lost = _unnamed(sent, counts) if provider in UNNAMED_EVENTS else _named(sent, events)
     return [Violation("I4", MEANING, {"provider": provider, **details}, NAME, ADVICE) for details in lost]
 
 

@@ -13,8 +13,8 @@ from tests.providers.bank_transfer import BankTransfer
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = frozenset({*PROVIDERS, BankTransfer.name})
-#: The two local doubles that `tollgate up` starts, and the tour through them.
-LOCAL = (ROOT / "cli/service.py", ROOT / "cli/demo")
+#: The two local doubles that `tollgate up` starts, the tour through them, and the reading of their ledgers.
+LOCAL = (ROOT / "cli/service.py", ROOT / "cli/demo", ROOT / "core/invariants/theirs.py")
 REGISTRY = ROOT / "core/providers/registry.py"
 
 
