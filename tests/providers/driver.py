@@ -153,6 +153,10 @@ class Driver(ABC):
         """The provider's time; other tests may have moved it."""
         return datetime.fromtimestamp(self.sandbox.get("clock")["now"], UTC)
 
+    def heard_at(self) -> datetime:
+        """The time by which webhooks are signed and read: nobody moves it, whatever `now` has been moved to."""
+        return datetime.now(UTC)
+
     def provider(self, deadline: float = 10.0, **changes: Any) -> PaymentProvider:
         account = self.account()
         if changes:

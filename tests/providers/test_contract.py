@@ -332,7 +332,7 @@ def test_a_delivered_webhook_is_verified_and_told_in_our_words(heard: Driver, bo
     def read() -> bool:
         told.clear()
         for headers, body in list(box.received):
-            event = provider.verify_webhook(headers, body, heard.now())
+            event = provider.verify_webhook(headers, body, heard.heard_at())
             news = provider.read_webhook(event)
             told.extend(news if isinstance(news, list) else [])
         mine = [one for one in told if one.operation == "start" and one.transaction_id == request.transaction_id]

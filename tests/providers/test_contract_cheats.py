@@ -44,6 +44,7 @@ from tests.providers import (
     test_contract_books,
     test_contract_holds,
     test_contract_honesty,
+    test_contract_restored,
     test_contract_saved,
 )
 from tests.providers.driver import Driver, Inbox
@@ -181,6 +182,45 @@ class FindsMoneyEarly(ClaimsMoneyEarly):
     def look_up(self, request: LookUpRequest) -> LookUp:
         return self._claimed(self._honest.look_up(request))  # type: ignore[no-any-return]
 
+
+class KnowsTransactionsOnly(Cheat):
+    def look_up(self, request: LookUpRequest) -> LookUp:
+        return self._honest.look_up(replace(request, by_payment=False))
+
+
+class TakesWhateverIsThere(Cheat):
+    """After a restore it asks for nothing, and takes what it made last."""
+
+    last = Facts()
+
+    def start(self, request: StartRequest) -> Outcome:
+        found = self._honest.start(request)
+        self.last = found.facts if isinstance(found, Succeeded | ActionRequired) else self.last
+        return found
+
+    def look_up(self, request: LookUpRequest) -> LookUp:
+        found = self._honest.look_up(request)
+        return Succeeded(self.last) if request.by_payment and isinstance(found, NotFound | Unknown) else found
+
+
+class SendsWhatIsLost(Cheat):
+    def look_up(self, request: LookUpRequest) -> LookUp:
+        found, sent = self._honest.look_up(request), request.request
+        lost = request.by_payment and isinstance(found, NotFound)
+        return self._honest.refund(sent) if lost and isinstance(sent, RefundRequest) else found
+
+
+def _by_its_mark(driver: Driver) -> None:
+    test_contract_restored.test_a_payment_is_found_by_its_own_mark(driver, "request")
+
+
+CAUGHT += [
+    (KnowsTransactionsOnly, _by_its_mark),
+    (KnowsTransactionsOnly, test_contract_restored.test_a_refund_is_found_by_the_refunds_mark),
+    (TakesWhateverIsThere, test_contract_restored.test_another_payments_object_is_never_taken),
+    (SendsWhatIsLost, test_contract_restored.test_a_refund_is_found_by_the_refunds_mark),
+    (SendsWhatIsLost, test_contract_restored.test_asking_by_the_payment_moves_nothing),
+]
 
 REFUND_DONE = test_contract_books.test_a_refund_is_told_done_only_once_it_is
 CAUGHT += [

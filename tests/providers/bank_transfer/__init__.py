@@ -72,6 +72,14 @@ def _cannot(what: str) -> NotExecuted:
     return NotExecuted(NotExecutedReason.INVALID_REQUEST, f"a bank transfer has no {what}")
 
 
+def _mark_of(request: LookUpRequest) -> dict[str, str]:
+    """The transaction's; after a restore that is lost, and the payment's or the refund's is left."""
+    sent = request.request
+    if not request.by_payment:
+        return {"mark": sent.transaction_id}
+    return {"refund": sent.refund_id} if isinstance(sent, RefundRequest) else {"payment": sent.payment_id}
+
+
 class BankTransfer:
     """One merchant's account at the bank; see core.providers.base.PaymentProvider."""
 
@@ -102,8 +110,9 @@ class BankTransfer:
         return found if isinstance(found, NotExecuted | Unknown) else read_transfer(found)
 
     def refund(self, request: RefundRequest) -> Outcome:
-        body = {"transfer": request.provider_id, "amount": request.amount, "mark": request.transaction_id}
-        found = self._client.post("/refunds", request.provider_key, body)
+        body = {"transfer": request.provider_id, "amount": request.amount}
+        marks = {"mark": request.transaction_id, "refund": request.refund_id}
+        found = self._client.post("/refunds", request.provider_key, {**body, **marks})
         return found if isinstance(found, NotExecuted | Unknown) else read_refund(found)
 
     def look_up(self, request: LookUpRequest) -> LookUp:
@@ -112,15 +121,18 @@ class BankTransfer:
         if request.provider_id is not None:
             found = self._client.get(path, request.provider_id)
         else:
-            found = self._marked(path, request.request.transaction_id)
+            found = self._marked(path, _mark_of(request))
         if isinstance(found, NotExecuted):  # a refused question says nothing about the transaction
             seen = {"seen": "the question was refused", "reason": found.reason.value}
             return Unknown(seen, refused_key=found.reason is NotExecutedReason.MISCONFIGURED)
         return found if isinstance(found, Unknown | NotFound) else read(found)
 
-    def _marked(self, path: str, mark: str) -> Body | NotFound | NotExecuted | Unknown:
-        rows = self._rows(path, mark=mark)
-        return (rows[0] if rows else NotFound({"mark": mark})) if isinstance(rows, list) else rows
+    def _marked(self, path: str, mark: dict[str, str]) -> Body | NotFound | NotExecuted | Unknown:
+        rows = self._rows(path, **mark)
+        if not isinstance(rows, list):
+            return rows
+        # Of several attempts at a payment the one that took or can still take money.
+        return min(rows, key=lambda one: one.get("state") == "expired", default=NotFound(mark))
 
     def _rows(self, path: str, **query: str) -> list[Body] | NotExecuted | Unknown:
         found = self._client.get(path, **query)

@@ -84,7 +84,8 @@ def create_refund(call: Call) -> Json:
     if amount + sum(one["amount"] for one in before if one["state"] != "returned") > transfer["amount"]:
         raise Refused(409, "amount_too_large", "amount")
     body = {"id": ids.fresh("rf_"), "state": "booked", "amount": amount, "currency": transfer["currency"]}
-    body = _add(call, "refund", {**body, "transfer": transfer["id"], "mark": call.params.get("mark")})
+    marks = {"mark": call.params.get("mark"), "refund": call.params.get("refund")}
+    body = _add(call, "refund", {**body, "transfer": transfer["id"], **marks})
     call.desk.later("pay_back", body["id"], DAY)
     return _told(call.desk, "refund", body)
 
@@ -108,7 +109,7 @@ def _list(kind: str) -> Any:
         asked = call.params
         since, until = int(asked.get("since", 0)), int(asked.get("until", 2**40))
         found = [one for one in _all(call.desk, kind) if since <= one["changed"] <= until]
-        for name in ("mark", "transfer"):
+        for name in ("mark", "payment", "refund", "transfer"):
             found = [one for one in found if name not in asked or one.get(name) == asked[name]]
         return {"rows": found}
 
