@@ -81,7 +81,8 @@ def matter(connection: Connection, job: Row, payment: Row | None) -> Matter:
     if job["kind"] == "create_payment":
         return Matter(job, payment, _locked(connection, rows.latest_start(sent)))
     if job["kind"] in SENDS:
-        own = next((row for row in sent if row["extra"].get("job") == str(job["id"])), None)
+        # The newest: one whose key grew old was left behind for another.
+        own = next((row for row in reversed(sent) if row["extra"].get("job") == str(job["id"])), None)
         return Matter(job, payment, _locked(connection, own))
     if job["kind"] not in ASKS:
         return Matter(job, payment)

@@ -18,7 +18,7 @@ from core.domain.outcomes import (
     Pending,
     Succeeded,
 )
-from core.orchestration import execute, jobs, scheduled
+from core.orchestration import execute, jobs, review, scheduled
 from core.orchestration.context import Core
 from core.providers.base import CaptureRequest
 from core.providers.stripe import StripeProvider
@@ -103,6 +103,14 @@ class TestAfterADecline:
         world.work(("payments",))
         assert stored(world, payment)["amount_received"] == 5000
         assert by_hand.findings(world, payment) == ["still_payable", "surplus_received"]
+
+    def test_what_a_person_says_is_of_the_newest_closing(self, world: World) -> None:
+        """The first one's key grew old, and a second was made: that one is open, and holds up every other."""
+        payment = self._left_payable(world)
+        job = job_of(world, payment, "close_payment")
+        review.resolve(world.admin, job["id"], "not_executed", review.Person("cli:ada", "still open at Stripe"))
+        closings = [row["status"] for row in world.transactions(payment["id"]) if row["kind"] == "void"]
+        assert closings == ["not_executed", "not_executed"]
 
     def _left_payable(self, world: World) -> Any:
         declined = {"type": "token", "token": "pm_card_visa_chargeDeclined"}
