@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 #: Seconds for which a process believes what it heard: a request more that is stored meanwhile waits as a job.
 BELIEVED = 1.0
+#: What is open is looked for in every payment and transaction there ever was, while everybody waits for it to end.
+_UNHURRIED = sa.text("SET LOCAL statement_timeout = 0")
 
 
 def look(core: Core) -> bool:
@@ -81,6 +83,7 @@ class Found:
 
 def examine(core: Core) -> Found:
     with core.database.unscoped() as connection:
+        connection.execute(_UNHURRIED)
         standing = rows.standing(connection)
         counted = restored.count_open(connection)
     return Found(standing["paused_because"], standing["paused_at"], standing["audit_number"], counted)
@@ -92,6 +95,7 @@ def resume(core: Core, person: str, reason: str) -> Mapping[str, Any]:
     The owner's alone: `core` is on the owner's address. Raises StateConflict if it is not paused.
     """
     with core.database.unscoped() as connection:
+        connection.execute(_UNHURRIED)
         before = rows.standing(connection)
         counted = restored.count_open(connection)
         if not rows.resume(connection, person):
