@@ -123,7 +123,9 @@ class _Book:
     def absent(self, settled: bool) -> Found:
         for start in self.known.starts:
             best = self.best(start)
-            agreed = best is not None and best.state in AGREED
+            # A hold whose capture the bank declined is a failed charge there, and its payment failed here.
+            ended = self.known.payments[start["payment"]]["status"] in ("failed", "canceled")
+            agreed = best is not None and (best.state in AGREED or (ended and best.state == "failed"))
             if start["status"] == "succeeded" and not agreed and (settled or start["old"]):
                 details = {"payment_id": start["payment"], "transaction_id": public_id("transaction", start["id"])}
                 yield "ledger_absent", details
