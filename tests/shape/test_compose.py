@@ -206,12 +206,30 @@ def test_postgres_has_connections_for_three_times_everything() -> None:
 
 
 def test_mounted_files_are_there_and_secrets_are_kept_out_of_the_repository() -> None:
-    mounted = [volume.split(":")[0] for one in SERVICES.values() for volume in one.get("volumes", []) if "./" in volume]
+    volumes = [volume for one in SERVICES.values() for volume in one.get("volumes", []) if isinstance(volume, str)]
+    mounted = [volume.split(":")[0] for volume in volumes if "./" in volume]
     assert set(mounted) == {"./deploy/nginx.conf", "./deploy/certs"}
     assert (ROOT / "deploy" / "nginx.conf").is_file()
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
-    assert {"deploy/certs/", "secrets/"} <= set(ignored)
+    assert {"deploy/certs/", "secrets/", "/anchor/"} <= set(ignored)
     assert compose()["secrets"] == {"keys": {"file": "./secrets/keys.json"}}
+
+
+def test_the_anchor_is_kept_in_a_folder_that_is_no_volume_and_that_the_process_may_write() -> None:
+    told = {name for name in OURS if "TOLLGATE_ANCHOR_FILE" in SERVICES[name]["environment"]}
+    assert told == {"api", "tollgate", *WORKERS}
+    for name in OURS:
+        folders = [one for one in SERVICES[name].get("volumes", []) if one["source"] == "./anchor"]
+        assert len(folders) == (1 if name in told else 0), name
+        for folder in folders:
+            # Made by Docker it would be root's; a volume would go when the database's does.
+            assert (folder["type"], folder["bind"]) == ("bind", {"create_host_path": False})
+            path = Path(SERVICES[name]["environment"]["TOLLGATE_ANCHOR_FILE"])
+            assert (path.parent, SERVICES[name]["user"]) == (Path(folder["target"]), "${TOLLGATE_UID:-10001}")
+            # The api only looks; workers write it, and `tollgate resume` does.
+            assert folder.get("read_only", False) is (name == "api")
+    for text in (ROOT / "docker-compose.yml", ROOT / "docs" / "operations.md"):
+        assert "mkdir -p secrets deploy/certs anchor\n" in text.read_text(encoding="utf-8")
 
 
 def test_the_trial_certificate_is_one_command() -> None:
