@@ -173,12 +173,14 @@ class NotExecuted:
 class Unknown:
     """Sent, and the answer was lost or unreadable. `evidence` says what was seen; it holds no secrets.
 
-    `refused_key` is given by a question that the provider refused for its credentials.
+    `refused_key` is given by a question that the provider refused for its credentials. `key_taken`: the provider has
+    seen another request under the same provider key, so that one may have been executed.
     """
 
     evidence: Mapping[str, Any]
     raw: Mapping[str, Any] | None = field(default=None, repr=False)
     refused_key: bool = False
+    key_taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from core.domain.statuses import OPEN_TRANSACTION
 from core.orchestration.jobs import Job
+from core.persistence.tables import transactions
 
 Row = Mapping[Any, Any]
 
@@ -66,6 +67,18 @@ def as_if_sent(job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
     """A transaction as it would stand if its first send had been lost: sent at some time since the job was accepted."""
     extra = {**values.get("extra", {}), MARK: "true"}
     return {**values, "extra": extra, "ambiguous": True, "first_sent_at": job.created_at}
+
+
+def doubt_key(connection: Connection, job: Job, transaction: Row) -> None:
+    """Its key has carried a request that this database does not remember: it is an older copy, and nobody noticed.
+
+    Our own mark is not on what was made then, so that its absence proves nothing; the payment's is.
+    """
+    values = {
+        "extra": {**transaction["extra"], MARK: "true"},
+        "first_sent_at": min(transaction["first_sent_at"], job.created_at),
+    }
+    connection.execute(transactions.update().where(transactions.c.id == transaction["id"]).values(**values))
 
 
 def is_marked(transaction: Row) -> bool:

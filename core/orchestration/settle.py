@@ -196,6 +196,8 @@ def _unknown(
     evidence = result if isinstance(result, Unknown) else Unknown({"look_up": type(result).__name__})
     if may_step("transaction", transaction["status"], "unknown") or transaction["status"] == "unknown":
         status_manager.apply(core, connection, payment, transaction, evidence, _cause(step, job))
+    if evidence.key_taken:
+        restored.doubt_key(connection, job, transaction)
     _look_later(core, connection, job, step.account.provider.capabilities, transaction, counted=isinstance(step, Ask))
     return None
 

@@ -126,6 +126,11 @@ class Failure:
         found = self.error.get("payment_intent")
         return found if isinstance(found, dict) else None
 
+    @property
+    def key_taken(self) -> bool:
+        """Another request came under this key, and Stripe has answered it."""
+        return self.exception == stripe.IdempotencyError.__name__ and self.http_status == 400 and self.code is None
+
     def evidence(self) -> dict[str, Any]:
         """What was seen, for people to judge; no message, since messages echo what was sent."""
         seen = {
@@ -142,7 +147,7 @@ class Failure:
         """For every verdict but `declined`, which needs the object it speaks of. `fields`: see fields.py."""
         known = _NOT_EXECUTED.get(self.verdict)
         if known is None:
-            return Unknown(self.evidence(), raw=self.raw())
+            return Unknown(self.evidence(), raw=self.raw(), key_taken=self.key_taken)
         reason, sentence = known
         named = ", ".join(word for word in (self.code, self.param) if word)
         return NotExecuted(
