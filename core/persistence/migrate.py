@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg2
@@ -11,7 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg2 import sql
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection, Engine, make_url
 
 from core.persistence.database import create_engine
 from core.persistence.partitions import MONTHS_AHEAD
@@ -22,6 +25,15 @@ API_RIGHTS = "tollgate_api_rights"
 WORKER_RIGHTS = "tollgate_worker_rights"
 #: Any fixed number; two migrations at once wait for each other on it.
 _LOCK = 8_106_771_350
+#: How long another migration is waited for: nobody else waits behind this lock.
+_PATIENCE = "10min"
+#: How long a table is waited for. Whoever comes for it meanwhile waits behind us, and gives up after 5 s himself.
+_TABLE_WAIT = "2s"
+#: Seconds between attempts, each lengthened by up to a fifth: those who waited behind us are served in between.
+_PAUSES: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_SPREAD = 0.2
+_OPEN = "SELECT pid, application_name, xact_start, query FROM pg_stat_activity ORDER BY xact_start"
+_HELD_UP = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
 
 
 class MigrationRefused(Exception):
@@ -44,6 +56,8 @@ def _execute(connection: Connection, statement: sql.Composable) -> None:
             f"the database refused: {error.diag.message_primary}; MIGRATION_DATABASE_URL must name the owner, "
             "a user with CREATEROLE who may change this database"
         ) from None
+    except _HELD_UP:
+        raise  # tried again
     except psycopg2.Error as error:
         # The first sentence alone: what follows may quote the statement, and that holds a password.
         raise MigrationRefused(f"the database refused: {error.diag.message_primary or type(error).__name__}") from None
@@ -89,16 +103,29 @@ def _refuse_newer(connection: Connection) -> None:
 
 def migrate(migration_url: str, api_url: str, worker_url: str, revision: str = "head") -> None:
     """Create the two running roles, their logins (named in the urls, with their passwords) and bring the
-    schema to `revision`. Safe to run at any time and from several hosts at once.
+    schema to `revision`. Safe to run at any time, under load, and from several hosts at once: it is done whole or
+    not at all, and tried again for about a minute where a table is in use.
 
-    Raises MigrationRefused when a url cannot serve or the schema is newer than this code, SQLAlchemy's errors when
-    Postgres cannot be reached.
+    Raises MigrationRefused when a url cannot serve, the schema is newer than this code or a table never came free,
+    SQLAlchemy's errors when Postgres cannot be reached.
     """
     engine = create_engine(migration_url, pool_size=1, application="tollgate-migrate")
     try:
+        for pause in _PAUSES:
+            if _attempt(engine, api_url, worker_url, revision):
+                return
+            threading.Event().wait(pause * random.uniform(1, 1 + _SPREAD))  # noqa: S311
+        if not _attempt(engine, api_url, worker_url, revision):
+            raise MigrationRefused(_never_free())
+    finally:
+        engine.dispose()
+
+
+def _attempt(engine: Engine, api_url: str, worker_url: str, revision: str) -> bool:
+    """Did it get every table? If not, nothing is changed and nothing held."""
+    try:
         with engine.begin() as connection:
-            connection.execute(sa.text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'"))
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            _wait_for_others(connection)
             _refuse_newer(connection)
             _prepare_roles(connection, api_url, worker_url)
             config = _config()
@@ -106,8 +133,32 @@ def migrate(migration_url: str, api_url: str, worker_url: str, revision: str = "
             command.upgrade(config, revision)
             if revision == "head":
                 connection.execute(sa.text("SELECT ensure_partitions(:n)"), {"n": MONTHS_AHEAD})
-    finally:
-        engine.dispose()
+    except (*_HELD_UP, sa.exc.OperationalError) as error:
+        if not isinstance(getattr(error, "orig", error), _HELD_UP):
+            raise
+        return False
+    return True
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Patient behind another migration, then in no time behind whoever uses a table."""
+    connection.execute(sa.text(f"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{_PATIENCE}'"))
+    try:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    except sa.exc.OperationalError as error:
+        if not isinstance(error.orig, _HELD_UP):
+            raise
+        raise MigrationRefused(
+            f"another `tollgate migrate` has been at work for {_PATIENCE}: let it end, then run this again"
+        ) from None
+    connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_TABLE_WAIT}'"))
+
+
+def _never_free() -> str:
+    return (
+        f"a table was in use at each of {len(_PAUSES) + 1} attempts and nothing is changed: end the transactions that "
+        f"stay open ({_OPEN}), or choose a quieter hour, and run `tollgate migrate` again"
+    )
 
 
 def downgrade(migration_url: str, revision: str) -> None:
