@@ -34,12 +34,15 @@ JOB = ("job.claimed", "job.announcing", "job.announced", "call.sending", "call.a
 INBOX = ("inbox.verified", "inbox.stored", "inbox.hinted", "inbox.applying", "inbox.applied")
 DELIVERY = ("delivery.prepared", "delivery.posted", "delivery.recording", "delivery.recorded")
 SENT = (*ACCEPT, *JOB)
+#: Announced; only the dead process knew whether it was sent.
+UNSURE = ("job.announced", "call.sending")
 
 _HOLD = {"amount": 90000, "currency": "ZAR", "capture": "manual"}
 _HELD_AT_STRIPE = by_token("authorized", capture="manual")
 _HELD_AT_PAYSTACK = in_turn(by_page("paystack", **_HOLD), pays(PAYSTACK_CARD), until("authorized"))
 _PAID_AT_PAYSTACK = in_turn(by_page("paystack"), pays(PAYSTACK_CARD), until("succeeded"))
 _CAPTURE, _CANCEL = asks("/v1/payments/{payment}/capture", {}), asks("/v1/payments/{payment}/cancel")
+_REFUND_AT_PAYSTACK = asks("/v1/payments/{payment}/refunds", {"amount": 20000})
 _PAID = stands("succeeded", charged=1, taken=1000)
 
 #: Every operation there is. A test holds the kinds and points to those of the core, and a run fails when a process
@@ -107,10 +110,22 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="refund, Paystack",
         kind="refund_payment",
-        points=SENT,
+        points=tuple(point for point in SENT if point not in UNSURE),
         prepare=_PAID_AT_PAYSTACK,
-        act=asks("/v1/payments/{payment}/refunds", {"amount": 20000}),
+        act=_REFUND_AT_PAYSTACK,
         check=stands("succeeded", charged=1, refunds=(20000,)),
+        alone=True,
+    ),
+    # It may have been sent, and Paystack knows no key: it is never sent again, and a person is asked.
+    Operation(
+        name="refund perhaps sent, Paystack",
+        kind="refund_payment",
+        points=UNSURE,
+        prepare=_PAID_AT_PAYSTACK,
+        act=_REFUND_AT_PAYSTACK,
+        check=stands("succeeded", charged=1, refunds=()),
+        review="refund_unconfirmed",
+        alone=True,
     ),
     # A declined capture leaves an intent payable, which a job of its own closes.
     Operation(
@@ -120,13 +135,14 @@ OPERATIONS: tuple[Operation, ...] = (
         prepare=by_token("authorized", "pm_card_captureDeclined", capture="manual"),
         act=_CAPTURE,
         check=stands("failed", charged=0, held=0, waiting=0),
+        alone=True,
     ),
     # One job that calls twice: it makes the customer, then charges and keeps the card.
     Operation("save: the customer, Stripe", "create_payment", SENT, saves, is_saved, customer, alone=True),
     Operation(
         name="save: the charge, Stripe",
         kind="create_payment",
-        points=("job.announcing", "job.announced", "call.sending", "call.answered"),
+        points=("call.sending", "call.answered", "job.settling", "job.settled"),
         prepare=customer,
         act=saves,
         check=is_saved,

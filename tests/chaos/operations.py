@@ -45,7 +45,8 @@ def nothing(stage: Stage, case: Case) -> None:
 class Operation:
     """`kind` of the job in which the points are met; `nth` visit of each. `prepare` precedes the arming, `act` is what
     the process dies in, `follow` is what a customer does when all is quiet again. `alone`: no other process may be
-    armed meanwhile, since visits are counted, time is moved, or any payment's job would do."""
+    armed meanwhile, since visits are counted, time is moved, any payment's job would do, or another death would
+    change what must come of this one. `review`: the job ends with a person, for this reason."""
 
     name: str
     kind: str
@@ -55,6 +56,7 @@ class Operation:
     prepare: Step = nothing
     follow: Step = nothing
     nth: int = 1
+    review: str = ""
     alone: bool = False
 
 
