@@ -29,6 +29,9 @@ def read_key() -> str:
             "send an Idempotency-Key header, so that a repeated request is not carried out twice",
             code="idempotency_key_missing",
         )
+    if header.startswith('"') and not quoted:
+        # Taken as it is, it would be another key than the one its sender quotes properly the next time.
+        raise MalformedRequest("close the quotation marks of the Idempotency-Key", code="idempotency_key_invalid")
     if len(key) > LONGEST or not _PRINTABLE.fullmatch(key.strip()):
         raise MalformedRequest(
             f"an Idempotency-Key has 1 to {LONGEST} printable ASCII characters", code="idempotency_key_invalid"

@@ -302,6 +302,7 @@ KEYS: list[tuple[str, str | None, str]] = [
     ("256 characters", "k" * 256, "idempotency_key_invalid"),
     ("256 quoted", '"' + "k" * 256 + '"', "idempotency_key_invalid"),
     ("not ASCII", "cl\u00e9", "idempotency_key_invalid"),
+    ("a quotation that does not end", '"order-42', "idempotency_key_invalid"),
 ]
 
 
