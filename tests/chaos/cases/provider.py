@@ -130,12 +130,17 @@ def _findings(ground: Ground, payment: str) -> list[dict[str, Any]]:
     return ground.stage.query("SELECT kind FROM findings WHERE payment_id = %s", uuid_of(payment))
 
 
+def _fired(ground: Ground, fault: str) -> bool:
+    return any(one["id"] == fault and one["fired"] for one in ground.stage.sandbox("stripe", "faults")["faults"])
+
+
 def key_used_otherwise(ground: Ground) -> None:
     """Stripe already knows our key, with another body: it was sent, so it is looked up and gets no new key."""
     with ground.without_webhooks("stripe"):
-        ground.stage.fault("stripe", operation=CREATE, effect="timeout_before")
+        fault = ground.stage.fault("stripe", operation=CREATE, effect="timeout_before")
         payment = ground.stage.pay()["id"]
-        wait_until(lambda: ground.transactions(payment), "the announcement")
+        # Else ours would be the call that it meets.
+        wait_until(lambda: _fired(ground, fault), "the call that is not answered")
         key = ground.transactions(payment)[0]["provider_key"]
         # Whatever had that key: a request that was never confirmed, so that no charge of it exists.
         url = f"{ground.stage.service.sandbox_urls['stripe']}/v1/payment_intents"
