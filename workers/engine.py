@@ -73,6 +73,7 @@ class Engine:
         self._nudge, self._stopping, self._drained = threading.Event(), threading.Event(), threading.Event()
         self._outage = Outage()
         self._before, self._unsure = before, True
+        self._next_round = 0.0
         self._gatherer = Gatherer("own-hints", self._take_own, OWN_WINDOW)
         self._threads = [
             threading.Thread(target=self._poll, name="poll", daemon=True),
@@ -198,6 +199,9 @@ class Engine:
             log.exception("job_raised", job_id=job.id, kind=job.kind, attempts=job.attempts)
         finally:
             self._release(job)
+            if job.lease_losses > 1:
+                self._next_round = 0.0  # the next of those that are taken one at a time does not wait for the clock
+                self._nudge.set()
             if self.lanes[job.lane].backlog:
                 self._nudge.set()
 
@@ -208,14 +212,13 @@ class Engine:
                 del self._held[job.id]
 
     def _poll(self) -> None:
-        next_round = 0.0
         while not self._stopping.is_set():
-            due = time.monotonic() >= next_round
+            due = time.monotonic() >= self._next_round
             if due:
                 # Workers that started together drift apart.
-                next_round = time.monotonic() + self._settings.poll_interval * random.uniform(0.9, 1.0)  # noqa: S311
+                self._next_round = time.monotonic() + self._settings.poll_interval * random.uniform(0.9, 1.0)  # noqa: S311
             if self._guarded(partial(self._poll_lanes, due)):
-                self._rest(max(0.0, next_round - time.monotonic()))
+                self._rest(max(0.0, self._next_round - time.monotonic()))
             else:
                 self._stopping.wait(BACK_OFF)
 

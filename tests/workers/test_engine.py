@@ -159,6 +159,16 @@ def test_a_dead_workers_job_is_taken_over(bench: Bench) -> None:
     assert bench.sql("SELECT fence, lease_losses FROM jobs")[0] == {"fence": 2, "lease_losses": 1}
 
 
+def test_suspects_are_taken_one_after_the_other_without_waiting_for_the_clock(narrow: Bench) -> None:
+    """Each has lost two workers. Rounds are an hour apart: with a round for each, the dead of an outage would wait."""
+    suspects = narrow.add(5)
+    left = "UPDATE jobs SET status = 'running', fence = 2, lease_losses = 2, worker = 'dead', lease_until = app_now()"
+    narrow.sql(f"{left} - interval '1 second'")
+    narrow.engine.start()
+    wait_until(lambda: narrow.count("succeeded") == 5, "all of them")
+    assert sorted(narrow.ran) == sorted(suspects)
+
+
 def test_a_job_that_raises_costs_only_itself(bench: Bench) -> None:
     def fail_once(core: Core, job: Job) -> None:
         if len(bench.ran) == 1:
