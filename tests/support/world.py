@@ -236,6 +236,15 @@ class World:
         with self.owner.connect() as connection:
             return [dict(row) for row in connection.execute(sa.text(query), values).mappings()]
 
+    def open_transactions(self) -> list[str]:
+        """The last statement of each that a worker's login has open; another login would be shown none."""
+        query = (
+            "SELECT query FROM pg_stat_activity WHERE usename = current_user AND datname = current_database() "
+            "AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+        )
+        with self.worker.database.unscoped() as connection:
+            return list(connection.exec_driver_sql(query).scalars())
+
     def one(self, query: str, **values: Any) -> Mapping[str, Any]:
         found = self.rows(query, **values)
         assert len(found) == 1, found
