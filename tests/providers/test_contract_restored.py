@@ -68,6 +68,16 @@ def test_another_payments_object_is_never_taken(driver: Driver) -> None:
     assert len(driver.charged()) == 1
 
 
+def test_another_payments_hold_is_never_taken(driver: Driver) -> None:
+    provider = driver.provider()
+    if (other := held(driver, provider)) is None:
+        return
+    request, never = other[0], driver.hold_request()
+    assert isinstance(provider.look_up(forgotten(never)), NotFound)
+    found = provider.look_up(forgotten(replace(never, provider_key=request.provider_key)))
+    assert isinstance(found, NotFound | Unknown)
+
+
 @pytest.mark.parametrize("paid_first", [True, False])
 def test_of_two_attempts_the_one_that_took_money_is_found(driver: Driver, paid_first: bool) -> None:
     provider, first = driver.provider(), driver.page_request()

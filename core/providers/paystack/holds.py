@@ -24,7 +24,7 @@ from core.providers.paystack.client import PaystackClient
 from core.providers.paystack.currencies import from_hundredths, to_hundredths
 from core.providers.paystack.methods import with_method
 from core.providers.paystack.outcomes import Answer, Unreadable, asked, clean, refusal, refuse_unsent, unknown
-from core.providers.paystack.reading import mark_of, read_id, read_time
+from core.providers.paystack.reading import PAYMENT_MARK, mark_of, read_id, read_time
 from core.providers.paystack.statuses import (
     CAPTURE_STATUSES,
     CARD_HOLD_STATUSES,
@@ -83,9 +83,13 @@ def reserve(answer: Answer, request: StartRequest, reference: str) -> Outcome:
 def look_up_hold(
     client: PaystackClient, request: StartRequest, reference: str, statuses: Mapping[str, Made], mark: str | None
 ) -> LookUp:
-    """What became of the hold that `request` asked for; `mark` of a transaction it may carry, None: any."""
+    """What became of the hold that `request` asked for; `mark` of a transaction, None: any of the payment's."""
     answer = asked(client.get("/preauthorization/verify", reference))
-    return _hold_of(answer, request, reference, statuses, mark) if isinstance(answer, Answer) else answer
+    if not isinstance(answer, Answer):
+        return answer
+    if mark_of(answer.data, PAYMENT_MARK) not in (None, request.payment_id):
+        return unknown("the reference carries another payment's mark", answer, reference=reference)
+    return _hold_of(answer, request, reference, statuses, mark)
 
 
 def _hold_of(
