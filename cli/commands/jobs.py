@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from cli.commands import options, output
 from cli.errors import Refused
+from cli.login import login
 from cli.target import owner_core
 from core.domain.identifiers import InvalidIdentifier, parse_id
 from core.domain.statuses import JOB
@@ -185,16 +185,9 @@ def _person(actor: str | None, reason: str) -> review.Person:
     from core.domain.errors import TollgateError
 
     try:
-        return review.Person(f"cli:{actor or _login()}", reason.strip())
+        return review.Person(f"cli:{actor or login()}", reason.strip())
     except TollgateError as error:
         raise Refused(str(error)) from None
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        raise Refused("this machine has no name for you: give one with --actor") from None
 
 
 def _number(job_id: str) -> UUID:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from cli.commands import options
 from cli.errors import Refused
+from cli.login import login
 from cli.target import anchor_file, core_session, find
 from core.orchestration import installation
 from core.startup.anchor import Anchor, AnchorUnusable, read, write
@@ -21,8 +21,9 @@ LONGEST_REASON = 500  # characters
 @click.command()
 @options.data_dir
 @click.option("--reason", required=True, help="Why it is safe, for the audit log.")
+@click.option("--actor", help="Who decides; the name you are logged in under if not given.")
 @click.option("--yes", is_flag=True, help="Do not ask again.")
-def resume(data_dir: Path, reason: str, yes: bool) -> None:
+def resume(data_dir: Path, reason: str, actor: str | None, yes: bool) -> None:
     """Let an installation go on that was paused because its database is an older copy.
 
     Everything open is asked about at the providers before anything is sent. No worker of before may still run on the
@@ -31,6 +32,7 @@ def resume(data_dir: Path, reason: str, yes: bool) -> None:
     reason = reason.strip()
     if not reason or len(reason) > LONGEST_REASON:
         raise Refused(f"--reason must have 1 to {LONGEST_REASON} characters")
+    person = actor or login()
     target = find(data_dir)
     path = anchor_file(target)
     with core_session(target.databases.owner, target.redis_url, target.key_file) as core:
@@ -41,7 +43,7 @@ def resume(data_dir: Path, reason: str, yes: bool) -> None:
             click.echo(line)
         if not yes:
             click.confirm("Let it go on, asking about all of these first?", abort=True)
-        standing = installation.resume(core, getpass.getuser(), reason)
+        standing = installation.resume(core, person, reason)
     _adopt(path, standing)
     click.echo("It goes on: what is open is looked up first. `tollgate doctor` shows how it stands.")
 

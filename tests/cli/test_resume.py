@@ -67,3 +67,20 @@ def test_without_a_reason_or_a_pause_it_is_refused(world: World, file: Path, tmp
     _, error = call(tmp_path, "--reason", "restored", "--yes")
     assert isinstance(error, Refused)
     assert "not paused" in str(error)
+
+
+def test_who_has_no_name_on_this_machine_gives_one(
+    world: World, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container, whose user is a number."""
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    _, error = call(tmp_path, "--reason", "restored", "--yes")
+    assert isinstance(error, Refused)
+    assert "--actor" in str(error)
+    assert paused(world)
+    assert call(tmp_path, "--reason", "restored", "--yes", "--actor", "ada")[1] is None
+    assert world.one("SELECT resumed_by FROM installation")["resumed_by"] == "ada"
