@@ -77,6 +77,7 @@ def requeue(core: Core, job_id: UUID, person: Person) -> dict[str, Any]:
             job = matter.job
             if job["kind"] == "sync_payment" and jobs.sync_waits(connection, job["payment_id"]):
                 raise StateConflict(_OTHER_LOOK)
+            review_outcomes.ask_now(connection, matter)
             return _end(connection, job, "queued", person, {"decision": "requeue"})
     except sa.exc.IntegrityError:  # `jobs_one_sync`: another look was queued since we saw none
         raise StateConflict(_OTHER_LOOK) from None

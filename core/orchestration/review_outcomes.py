@@ -176,6 +176,12 @@ def keep_asking(core: Core, connection: Connection, held: Matter) -> None:
         review_rows.ask_at(connection, payment["id"], due)
 
 
+def ask_now(connection: Connection, held: Matter) -> None:
+    """A job put back goes on with what is unknown; what is pending the schedule asks about: now."""
+    if held.payment is not None and held.transaction is not None and held.transaction["status"] == "pending":
+        review_rows.ask_at(connection, held.payment["id"], present(connection))
+
+
 def _undecided(held: Matter) -> tuple[Row, Row]:
     """Payment and the transaction a person can tell the outcome of. Raises StateConflict."""
     if held.payment is None or held.transaction is None:

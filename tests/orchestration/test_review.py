@@ -12,7 +12,7 @@ import requests
 
 from core.domain.errors import RequestRefused, StateConflict, TollgateError
 from core.domain.identifiers import parse_id, public_id
-from core.orchestration import execute, jobs, review, review_reading, settle, status_manager
+from core.orchestration import execute, jobs, review, review_reading, scheduled, settle, status_manager
 from core.orchestration.context import Cause
 from core.orchestration.review_outcomes import Told
 from core.persistence.queries.review import Wanted
@@ -125,6 +125,21 @@ class TestPoison:
         assert told(world, payment) == ["payment.processing", "payment.failed"]
         world.settle()
         assert world.charges("stripe", payment["id"]) == []
+
+
+class TestContradiction:
+    def test_requeued_it_is_asked_about_at_once(self, world: World) -> None:
+        with world.without_webhooks("stripe"):
+            with world.fault("stripe", effect="wrong_amount", operation="payment_intents.create"):
+                payment = world.create()
+                world.work(("payments",))
+            (held,) = world.rows("SELECT id FROM jobs WHERE status = 'needs_review' ORDER BY id DESC LIMIT 1")
+            review.requeue(world.admin, held["id"], ADA)
+            world.work(("payments",))
+            scheduled.synchronise_open(world.worker)
+            world.work(("payments",))
+        assert world.payment(payment["id"])["status"] == "succeeded"
+        assert len(world.charges("stripe", payment["id"])) == 1
 
 
 class TestUnknownCharge:
