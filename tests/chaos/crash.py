@@ -247,7 +247,7 @@ def _with_own_leases(options: Options, report: Report) -> None:
     chosen = [
         Run(operation, point)
         for operation in OPERATIONS
-        if operation.name in ("create by token, Stripe", "capture, Stripe")
+        if operation.name == "create by token, Stripe"
         for point in ("job.claimed", "job.announced", "call.answered")
     ]
     chosen = [one for one in chosen if options.only is None or options.only in one.name + OWN]
