@@ -254,10 +254,22 @@ def _not_found(core: Core, connection: Connection, job: Job, step: Ask, payment:
             connection, job, transaction, "refund_unconfirmed", "absent from the provider's list twice; not sent again"
         )
         return None
+    if restored.is_marked(transaction) and _others(connection, job, payment, transaction, Elsewhere.YES):
+        return _ask_elsewhere(core, connection, job, step, payment, transaction)
     if too_old:
         cause = _cause(step, job)
         return announce.give_up(core, connection, job, payment, transaction, announce.TOO_OLD, cause)
     return announce.announce_again(core, connection, job, {**transaction, "ambiguous": False})
+
+
+def _ask_elsewhere(
+    core: Core, connection: Connection, job: Job, step: Ask, payment: Row, transaction: Row
+) -> Step | None:
+    """A database that was lost may have gone on to the next account: it is asked, too, before anything is sent."""
+    absent = NotExecuted(NotExecutedReason.NOT_FOUND, "restored: nothing with the payment's mark was found there")
+    status_manager.apply(core, connection, payment, transaction, absent, _cause(step, job), keep_payment=True)
+    jobs.requeue(connection, job, 0.0, _LOOKING)
+    return None
 
 
 _LOOKING = {"code": "outcome_unknown", "message": "not found at the provider yet; it is asked again"}

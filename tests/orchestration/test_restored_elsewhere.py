@@ -58,7 +58,7 @@ def test_a_refund_at_paystack_is_found_by_the_note_that_names_it(place: Restorab
     # It was found while it was under way; the schedule asks how it ended.
     world.advance(DAY)
     scheduled.synchronise_open(world.worker)
-    world.settle()
+    place.settle_slowly()
     assert world.payment(payment["id"])["amount_refunded"] == 200_000
     assert len(world.ledger("paystack")["refunds"]) == len(listed) == 2
     sent = own(world, payment, "refund")
