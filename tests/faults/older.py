@@ -27,7 +27,8 @@ def git(*arguments: str) -> bytes:
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.fail(
             "the program before the newest migration is read from the history: this test needs git and a full clone "
-            f"(`git fetch --unshallow`). {error}"
+            f"(`git fetch --unshallow`). {error}",
+            pytrace=False,
         )
 
 
