@@ -35,18 +35,20 @@ def look_up(client: PaystackClient, request: LookUpRequest) -> LookUp:
             return holds.look_up_release(client, sent)
         case RefundRequest():
             if request.provider_id is not None:
-                return _refund_by_id(client, sent, request.provider_id)
+                return _refund_by_id(client, sent, request.provider_id, by_refund=request.by_payment)
             return _refund_by_note(client, sent, by_refund=request.by_payment)
         case _:
             assert_never(sent)
 
 
-def _refund_by_id(client: PaystackClient, sent: RefundRequest, refund_id: str) -> LookUp:
+def _refund_by_id(client: PaystackClient, sent: RefundRequest, refund_id: str, *, by_refund: bool) -> LookUp:
     answer = asked(client.get("/refund", refund_id))
     if isinstance(answer, Answer):
         if str(answer.data.get("id")) != refund_id:
             return unknown("another refund than the one asked for", answer, refund_id=refund_id)
-        return read_refund(answer, sent.transaction_id)
+        # After a restore the note names the transaction that was lost; the refund is ours by its own id.
+        found = by_refund and refund_in(answer.data) == sent.refund_id
+        return read_refund(answer, None if found else sent.transaction_id)
     return answer
 
 
