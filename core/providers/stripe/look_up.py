@@ -82,7 +82,11 @@ def _listed(calls: StripeCalls, request: LookUpRequest, sent: StartRequest, on_p
     listed = pages(calls.list_sessions if on_page else calls.list_intents, params)
     if not request.by_payment:
         return next((str(one["id"]) for one in listed if mark_of(one) == sent.transaction_id), None)
-    made = [one for one in listed if mark_of(one, PAYMENT) == sent.payment_id]
-    # Of several attempts the one that took or can still take money; what was ended is the last to matter.
-    made.sort(key=lambda one: one.get("status") in _ENDED)
-    return str(made[0]["id"]) if made else None
+    return first_to_matter([one for one in listed if mark_of(one, PAYMENT) == sent.payment_id])
+
+
+def first_to_matter(attempts: list[Any]) -> str | None:
+    """Of several attempts at one payment, the id of the one that took or can still take money; what was ended is the
+    last to matter."""
+    attempts = sorted(attempts, key=lambda one: one.get("status") in _ENDED)
+    return str(attempts[0]["id"]) if attempts else None
