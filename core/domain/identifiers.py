@@ -33,6 +33,8 @@ PREFIXES = {
     "finding": "fnd",
     "audit_record": "aud",
     "request": "req",
+    "route": "rte",
+    "reconciliation_run": "run",
 }
 
 

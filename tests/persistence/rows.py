@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -78,6 +79,7 @@ def fill(connection: Connection, scope: Scope, partitioned: bool = True) -> dict
     sealed = {"url": "https://shop.example/hook", "event_types": ["*"], "enabled": True, "secrets_sealed": b"s"}
     endpoint = add(tables.webhook_endpoints, **sealed)
     add(tables.findings, kind="x", dedupe_key=secrets.token_hex(8), status="open", details={}, payment_id=payment)
+    _orchestration(add, account, payment)
     if not partitioned:
         return made
     add(tables.bodies, owner_kind="inbox_event", owner_id=received, sealed=b"s")
@@ -87,6 +89,23 @@ def fill(connection: Connection, scope: Scope, partitioned: bool = True) -> dict
     told = {"actor": "tests", "action": "payment.created", "subject_kind": "payment", "details": {}}
     add(tables.audit_log, subject_id=payment, payment_id=payment, **told)
     return made
+
+
+def _orchestration(add: Callable[..., UUID], account: UUID, payment: UUID) -> None:
+    add(tables.routes, version=1, status="draft", definition={}, created_by="tests")
+    at = {"provider_account_id": account}
+    add(tables.health_changes, operation="start", from_state="closed", to_state="open", details={}, **at)
+    window = {"window_from": sa.text("app_now() - interval '1 day'"), "window_until": sa.func.app_now()}
+    add(tables.reconciliation_runs, kind="two_way", status="succeeded", started_by="tests", **window, **at)
+    sums = {"amount": 100, "fee": 3, "net": 97, "currency": "USD"}
+    line = {"line_id": secrets.token_hex(8), "kind": "charge", "matched": "matched", "payment_id": payment}
+    add(tables.statement_lines, **line, **sums, **at)
+    add(tables.payouts, payout=secrets.token_hex(8), status="matched", currency="USD", paid_out=97, **at)
+    counted = [column.name for column in tables.daily_figures.c if isinstance(column.type, sa.BigInteger)]
+    day = {"day": sa.text("app_now()::date")}
+    named = {"provider": "stripe", "currency": "USD", "route": ""}
+    add(tables.daily_figures, declines={}, latency={}, **dict.fromkeys(counted, 0), **named, **day, **at)
+    add(tables.report_days, **day)
 
 
 def payment_values(account: UUID | None = None, **changes: Any) -> dict[str, Any]:

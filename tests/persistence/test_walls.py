@@ -19,7 +19,8 @@ Written = dict[Scope, dict[str, UUID | str]]
 #: Every table with merchant and mode.
 WALLED = (
     "data_keys api_keys provider_accounts customers payments refunds transactions disputes jobs idempotency_keys "
-    "inbox_events webhook_endpoints findings bodies events deliveries audit_log payment_methods provider_customers"
+    "inbox_events webhook_endpoints findings bodies events deliveries audit_log payment_methods provider_customers "
+    "routes health_changes reconciliation_runs statement_lines payouts daily_figures report_days"
 ).split()
 #: What each running role may do, whole: S(elect) I(nsert) U(pdate); nothing else, and DELETE never.
 RIGHTS = {
@@ -29,6 +30,7 @@ RIGHTS = {
     "audit_log": ("SI", "SI"),
     "bodies": ("SI", "SI"),
     "customers": ("SIU", "SIU"),
+    "daily_figures": ("S", "SIU"),
     "data_keys": ("SI", "SI"),
     "deliveries": ("S", "SI"),
     "detached_partitions": ("", ""),
@@ -36,6 +38,7 @@ RIGHTS = {
     "events": ("SI", "SI"),
     "findings": ("SIU", "SIU"),
     "forged_webhooks": ("", ""),
+    "health_changes": ("SI", "SI"),
     "idempotency_keys": ("SIU", "SI"),
     "inbox_events": ("SIU", "SIU"),
     "installation": ("S", "S"),
@@ -43,10 +46,15 @@ RIGHTS = {
     "merchants": ("S", "S"),
     "payment_methods": ("SIU", "SIU"),
     "payments": ("SIU", "SIU"),
-    "provider_accounts": ("S", "SU"),
+    "payouts": ("S", "SIU"),
+    "provider_accounts": ("SIU", "SU"),
     "provider_customers": ("SIU", "SIU"),
+    "reconciliation_runs": ("SIU", "SIU"),
     "refunds": ("SIU", "SIU"),
+    "report_days": ("SIU", "SIU"),
     "retention_progress": ("", ""),
+    "routes": ("SIU", "S"),
+    "statement_lines": ("S", "SIU"),
     "transactions": ("SIU", "SIU"),
     "unknown_words": ("S", "SIU"),
     "webhook_endpoints": ("SIU", "SIU"),

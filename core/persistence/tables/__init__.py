@@ -10,17 +10,23 @@ from core.persistence.tables.installation import installation
 from core.persistence.tables.jobs import idempotency_keys, jobs
 from core.persistence.tables.outbox import deliveries, events, webhook_endpoints
 from core.persistence.tables.payments import disputes, payments, refunds, transactions, unknown_words
+from core.persistence.tables.reconciliation import (
+    daily_figures, payouts, reconciliation_runs, report_days, statement_lines,
+)  # fmt: skip
+from core.persistence.tables.routing import health_changes, routes
 
 __all__ = [
     "api_keys",
     "audit_log",
     "bodies",
     "customers",
+    "daily_figures",
     "data_keys",
     "deliveries",
     "disputes",
     "events",
     "findings",
+    "health_changes",
     "idempotency_keys",
     "inbox_events",
     "installation",
@@ -29,9 +35,14 @@ __all__ = [
     "metadata",
     "payment_methods",
     "payments",
+    "payouts",
     "provider_accounts",
     "provider_customers",
+    "reconciliation_runs",
     "refunds",
+    "report_days",
+    "routes",
+    "statement_lines",
     "transactions",
     "unknown_words",
     "webhook_endpoints",

@@ -100,6 +100,7 @@ transactions = sa.Table(
     json("extra", False),
     created(),
     created("updated_at"),
+    small("call_ms", True),
 )
 
 disputes = sa.Table(
