@@ -47,6 +47,7 @@ payments = sa.Table(
     link("payment_method_id"),
     flag("save_method"),
     flag("off_session"),
+    text("country"),
 )
 
 refunds = sa.Table(

@@ -10,6 +10,8 @@ down_revision = "0006"
 _COLUMNS = """
 -- How long the provider took for the last send of it, in milliseconds.
 ALTER TABLE transactions ADD COLUMN call_ms integer;
+-- Where the customer pays from (ISO 3166-1 alpha-2), as the merchant says; routes may ask for it.
+ALTER TABLE payments ADD COLUMN country text;
 -- What is at stake, in minor units of `currency`; `evidence` holds what `ours` and `theirs` say. Who has it in hand,
 -- and who ended it how. A finding that is open and assigned is shown as assigned.
 ALTER TABLE findings
@@ -234,5 +236,6 @@ def downgrade() -> None:
     op.execute("REVOKE INSERT, UPDATE ON provider_accounts FROM tollgate_api_rights")
     op.execute(f"DROP TABLE {', '.join(_TABLES)}")
     op.execute("ALTER TABLE transactions DROP COLUMN call_ms")
+    op.execute("ALTER TABLE payments DROP COLUMN country")
     columns = "severity amount currency evidence provider_account_id run_id assigned_to assigned_at resolved_by action"
     op.execute(f"ALTER TABLE findings {', '.join(f'DROP COLUMN {name}' for name in columns.split())}")
