@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("cli.commands.resume", "Let a paused installation go on, asking before it sends."),
     "payments": ("cli.commands.payments", "Look into a payment."),
     "jobs": ("cli.commands.jobs", "List the jobs that wait for a person, and decide them."),
+    "inbox": ("cli.commands.inbox", "List what providers told us, and have it read again."),
 }
 
 

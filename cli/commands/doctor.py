@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.text import Text
@@ -73,18 +71,6 @@ def row(finding: Finding) -> tuple[str, Text, str]:
     return finding.subject, Text(finding.verdict, style=STYLES[finding.verdict]), detail
 
 
-class Hours(click.ParamType[float]):
-    """A span of time as `90m`, `24h` or `7d`, in seconds."""
-
-    name = "span"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", str(value))
-        if found is None:
-            self.fail(f"{value!r} is no span of time; write 90m, 24h or 7d", param, ctx)
-        return float(found[1]) * {"m": 60, "h": 3600, "d": 86400}[found[2]]
-
-
 def _check_books(
     context: click.Context, data_dir: Path, as_json: bool, since: float | None, logs: tuple[Path, ...]
 ) -> None:
@@ -103,7 +89,9 @@ def _check_books(
 @click.option("--api-servers", type=click.IntRange(1), help="API servers on all machines together.  [default: 1]")
 @click.option("--workers", type=click.IntRange(1), help="Workers of all lanes on all machines together.")
 @click.option("--invariants", "books", is_flag=True, help="Check the books instead: I1 to I8, in one read-only look.")
-@click.option("--since", type=Hours(), default="24h", show_default=True, help="With --invariants: what was made since.")
+@click.option(
+    "--since", type=options.Span(), default="24h", show_default=True, help="With --invariants: what was made since."
+)
 @click.option("--all", "everything", is_flag=True, help="With --invariants: everything there is.")
 @click.option(
     "--log",

@@ -20,6 +20,7 @@ from core.domain.identifiers import InvalidIdentifier, parse_id
 from core.domain.statuses import JOB
 from core.orchestration import review, review_reading
 from core.orchestration.context import Core
+from core.orchestration.jobs import LANES
 from core.orchestration.review_outcomes import Told
 from core.persistence.queries.review import Wanted
 
@@ -65,20 +66,28 @@ def deciding(command: Command) -> Command:
     default="needs_review",
     show_default=True,
 )
-@click.option("--kind", help="Only jobs of this kind, e.g. create_payment.")
+@click.option("--kind", type=click.Choice(sorted(LANES)), help="Only jobs of this kind.")
+@click.option("--lane", type=click.Choice(sorted(set(LANES.values()))), help="Only jobs of this lane.")
 @click.option("--merchant", help="Only jobs of this merchant (mer_…).")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="The newest so many.")
 @click.option("--stuck", is_flag=True, help="Also what has been due for over a minute, or was left by a dead worker.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def list_(
-    data_dir: Path, status: str, kind: str | None, merchant: str | None, limit: int, stuck: bool, as_json: bool
+    data_dir: Path,
+    status: str,
+    kind: str | None,
+    lane: str | None,
+    merchant: str | None,
+    limit: int,
+    stuck: bool,
+    as_json: bool,
 ) -> None:
     """List jobs, those that wait for a person if not told otherwise; the newest last."""
     try:
         merchant_id = None if merchant is None else parse_id("merchant", merchant)
     except InvalidIdentifier:
         raise Refused("--merchant must be an id that begins with mer_") from None
-    wanted = Wanted(status, kind, merchant_id, OVERDUE if stuck else None, limit + 1)
+    wanted = Wanted(status, kind, merchant_id, OVERDUE if stuck else None, limit + 1, lane)
     with owner_core(data_dir) as core:
         found = review_reading.list_jobs(core, wanted)
     if len(found) > limit:
@@ -132,7 +141,7 @@ def _flat(value: Any) -> str:
 @deciding
 def requeue(data_dir: Path, job_id: str, reason: str, actor: str | None, as_json: bool) -> None:
     """Have a job in review tried again; what may have been sent is looked up first. JOB_ID begins with job_."""
-    person = _person(actor, reason)
+    person = person_of(actor, reason)
     done = _decided(data_dir, job_id, lambda core, number: review.requeue(core, number, person))
     _tell(done, as_json)
 
@@ -161,7 +170,7 @@ def resolve(
     While its operation has no known outcome, look at the provider and say what became of it: executed or
     not-executed. Payment, refund and merchant follow.
     """
-    person = _person(actor, reason)
+    person = person_of(actor, reason)
     if verdict == "not-executed" and not yes_i_checked:
         _confirm(job_id)
     told = Told(provider_id, amount)
@@ -181,7 +190,8 @@ def _confirm(job_id: str) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def _person(actor: str | None, reason: str) -> review.Person:
+def person_of(actor: str | None, reason: str) -> review.Person:
+    """Raises Refused."""
     from core.domain.errors import TollgateError
 
     try:

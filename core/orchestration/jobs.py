@@ -404,6 +404,17 @@ def decide(connection: Connection, lane: str, job_id: UUID, status: str) -> None
         _hint(connection, lane, job_id)
 
 
+_HURRY = (
+    "UPDATE jobs SET run_after = app_now(), attempts = 0, lease_losses = 0 WHERE id = %(id)s AND status = 'queued'"
+)
+
+
+def hurry(connection: Connection, lane: str, job_id: UUID) -> None:
+    """Make a queued job due now, with all its tries again. The caller has locked its row."""
+    pipeline.later(connection, _HURRY, {"id": job_id})
+    _hint(connection, lane, job_id)
+
+
 _CANCEL = sa.text(
     "UPDATE jobs SET status = 'canceled', finished_at = app_now() "
     # After a restore a queued one may have been sent.

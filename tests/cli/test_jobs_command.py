@@ -140,6 +140,8 @@ def test_what_is_stuck_is_listed_when_asked_for(up: Up, owner: sa.Engine) -> Non
         (("resolve", "job_00000000000000000000000000", *REASON), 2, "--as"),
         (("resolve", "job_00000000000000000000000000", "--as", "not-executed", *REASON), 1, "--yes-i-checked"),
         (("list", "--merchant", "nobody"), 1, "begins with mer_"),
+        (("list", "--kind", "nope"), 2, "'create_payment'"),
+        (("list", "--lane", "nope"), 2, "'webhooks'"),
     ],
 )
 def test_refused_with_a_sentence(up: Up, arguments: tuple[str, ...], code: int, sentence: str) -> None:
@@ -153,9 +155,46 @@ def test_a_card_number_in_the_reason_is_not_echoed(up: Up) -> None:
     assert number not in said
 
 
-def refused(up: Up, arguments: tuple[str, ...], code: int) -> str:
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("replay", "inb_00000000000000000000000000"), 2, "--reason"),
+        (("replay", "inb_00000000000000000000000000", *REASON), 1, "there is no stored event inb_"),
+        (("replay", "evt_00000000000000000000000000", *REASON), 1, "begins with inb_"),
+        (("replay", *REASON), 1, "name an event"),
+        (("replay", "inb_00000000000000000000000000", "--status", "parked", *REASON), 1, "not both"),
+        (("replay", "--status", "nope", *REASON), 2, "'parked'"),
+        (("replay", "--since", "yesterday", *REASON), 2, "90m, 24h or 7d"),
+        (("list", "--provider", "nope"), 2, "'stripe'"),
+    ],
+)
+def test_a_replay_is_refused_with_a_sentence(up: Up, arguments: tuple[str, ...], code: int, sentence: str) -> None:
+    assert sentence in refused(up, arguments, code, "inbox")
+
+
+def test_events_are_listed_and_read_again_by_the_worker(up: Up, owner: sa.Engine) -> None:
+    up.pay("replayed")
+    query = "SELECT id FROM inbox_events WHERE status IN ('applied', 'ignored') ORDER BY id"
+    wait_until(lambda: run(owner, query), 30)
+    listed = json.loads(up.command("inbox", "list", "--provider", "stripe", "--since", "1h", "--json").stdout)
+    chosen = next(row for row in listed if row["status"] in ("applied", "ignored"))
+    same = ("--kind", chosen["kind"], "--status", chosen["status"], "--since", "1h", *REASON)
+    rehearsed = up.command("inbox", "replay", *same, "--dry-run")
+    assert "would be read again; nothing was changed" in rehearsed.stdout, rehearsed.stderr
+    audited = "SELECT actor FROM audit_log WHERE action = 'inbox.replayed' AND subject_id = :id"
+    number = parse_id("inbox_event", chosen["id"])
+    assert run(owner, audited, id=number) == []
+    done = up.command("inbox", "replay", chosen["id"], *REASON, "--actor", "ada")
+    assert "1 will be read again" in done.stdout, done.stderr
+    assert [row.actor for row in run(owner, audited, id=number)] == ["cli:ada"]
+    ended = "SELECT id FROM jobs WHERE kind = 'process_webhook' AND target_id = :id AND status = 'succeeded'"
+    wait_until(lambda: len(run(owner, ended, id=number)) == 2, 30)
+    assert json.loads(up.command("inbox", "show", chosen["id"], "--json").stdout)["status"] == chosen["status"]
+
+
+def refused(up: Up, arguments: tuple[str, ...], code: int, group: str = "jobs") -> str:
     """What the command says, run in this process: a start of Python for each would take longer than all else."""
-    done = CliRunner().invoke(tollgate, ["jobs", *arguments], env={"TOLLGATE_DATA_DIR": str(up.cwd / "data")})
+    done = CliRunner().invoke(tollgate, [group, *arguments], env={"TOLLGATE_DATA_DIR": str(up.cwd / "data")})
     if code == 2:
         assert done.exit_code == 2
         return done.output

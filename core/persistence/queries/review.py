@@ -62,6 +62,7 @@ class Wanted:
     merchant_id: UUID | None = None
     stuck: float | None = None
     limit: int = 100
+    lane: str | None = None
 
 
 _LIST = (
@@ -70,6 +71,7 @@ _LIST = (
     "  AND f.merchant_id = j.merchant_id AND f.mode = j.mode AND f.kind = j.error ->> 'code' AND f.status = 'open' "
     "  AND f.job_id = j.id) f ON true WHERE ({which}) "
     "AND (CAST(:kind AS text) IS NULL OR j.kind = :kind) "
+    "AND (CAST(:lane AS text) IS NULL OR j.lane = :lane) "
     "AND (CAST(:merchant AS uuid) IS NULL OR j.merchant_id = :merchant) ORDER BY j.id DESC LIMIT :limit"
 )
 _IN_STATUS = "j.status = :status"
@@ -82,7 +84,7 @@ _STUCK = (
 def list_jobs(connection: Connection, wanted: Wanted) -> list[RowMapping]:
     """The newest `limit` of them, newest last; `now` and `review_since` beside the job's own columns."""
     which = [part for part, asked in ((_IN_STATUS, wanted.status), (_STUCK, wanted.stuck)) if asked is not None]
-    values = {"kind": wanted.kind, "merchant": wanted.merchant_id, "limit": wanted.limit}
+    values = {"kind": wanted.kind, "lane": wanted.lane, "merchant": wanted.merchant_id, "limit": wanted.limit}
     given = {"status": wanted.status, "stuck": wanted.stuck}
     values |= {name: value for name, value in given.items() if value is not None}  # type: ignore[misc]
     found = connection.execute(sa.text(_LIST.format(which=" OR ".join(which))), values).mappings().all()
