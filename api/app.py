@@ -10,6 +10,7 @@ from flask import Flask, Response, g, request
 from flask_openapi3.openapi import OpenAPI
 
 from api import docs_page, errors, guard, metrics, request_ids, validation
+from api.admin.findings import findings
 from api.admin.merchants import merchants
 from api.customers import customers
 from api.disputes import disputes
@@ -49,6 +50,7 @@ _ROOMS = (
     webhooks,
     health,
     merchants,
+    findings,
 )
 
 

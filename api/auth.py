@@ -40,6 +40,8 @@ def admit(policy: Policy) -> None:
         raise Forbidden(f"this API key lacks the scope {policy.scope}")
     if holder.scope is not None:
         g.caller = Caller(holder.scope, holder.actor, g.request_id, holder.scopes)
+    else:
+        g.admin = holder.actor
 
 
 def _check_door(policy: Policy, holder: KeyHolder) -> None:

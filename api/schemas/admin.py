@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -10,28 +10,23 @@ from api.schemas.base import Parameters, QueryNumber, Shown, id_pattern
 from api.schemas.jobs import Job
 
 
-class _Page(Parameters):
+class PageQuery(Parameters):
     limit: QueryNumber = Field(20, ge=1, le=100, description="How many at most.")
 
 
-class _OfMode(Parameters):
+class OfMode(Parameters):
     mode: Literal["test", "live"]
 
 
-class MerchantsQuery(_Page):
+class MerchantsQuery(PageQuery):
     after: str | None = Field(None, pattern=id_pattern("merchant"), description="The last id of the page before.")
 
 
-class ModeQuery(_OfMode):
+class ModeQuery(OfMode):
     """Which of the merchant's two worlds."""
 
 
-class FindingsQuery(_OfMode, _Page):
-    after: str | None = Field(None, pattern=id_pattern("finding"), description="The last id of the page before.")
-    status: Literal["open", "resolved"] | None = None
-
-
-class JobsQuery(_OfMode, _Page):
+class JobsQuery(OfMode, PageQuery):
     after: str | None = Field(None, pattern=id_pattern("job"), description="The last id of the page before.")
     status: Literal["queued", "running", "succeeded", "failed", "needs_review", "canceled"] | None = None
 
@@ -93,30 +88,6 @@ class ProviderAccounts(Shown):
     """All of one merchant and mode."""
 
     data: list[ProviderAccount]
-
-
-class Finding(Shown):
-    """What a person should look at."""
-
-    id: str = Field(pattern=id_pattern("finding"))
-    kind: str
-    status: Literal["open", "resolved"]
-    payment: str | None
-    transaction: str | None
-    job: str | None
-    inbox_event: str | None
-    details: dict[str, Any]
-    created_at: str
-    resolved_at: str | None
-    resolution: str | None
-
-
-class Findings(Shown):
-    """A page, newest first; `next` goes into `after`."""
-
-    data: list[Finding]
-    has_more: bool
-    next: str | None
 
 
 class Jobs(Shown):

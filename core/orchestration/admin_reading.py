@@ -1,4 +1,4 @@
-"""What an administrator may read: merchants, and one merchant's findings and jobs of one mode."""
+"""What an administrator may read: merchants, and one merchant's jobs of one mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.orchestration.context import Core
 from core.orchestration.reading import listing, missing
 from core.persistence.database import Scope
 from core.persistence.queries.reading import Page, page
-from core.persistence.tables import findings, jobs, merchants
+from core.persistence.tables import jobs, merchants
 
 Row = Mapping[Any, Any]
 
@@ -37,12 +37,6 @@ def require_merchant(core: Core, merchant_id: UUID) -> None:
         raise missing("merchant")
 
 
-def list_findings(core: Core, scope: Scope, limit: int, after: UUID | None, status: str | None) -> dict[str, Any]:
-    with core.database.scoped(scope) as connection:
-        found = page(connection, findings, scope, _page(limit, after, status))
-        return listing(found, limit, "finding", _finding)
-
-
 def list_jobs(core: Core, scope: Scope, limit: int, after: UUID | None, status: str | None) -> dict[str, Any]:
     with core.database.scoped(scope) as connection:
         found = page(connection, jobs, scope, _page(limit, after, status))
@@ -55,17 +49,3 @@ def _page(limit: int, after: UUID | None, status: str | None) -> Page:
 
 def _merchant(row: Row) -> dict[str, Any]:
     return {"id": public_id("merchant", row["id"]), "name": row["name"], "created_at": timestamp(row["created_at"])}
-
-
-def _finding(row: Row) -> dict[str, Any]:
-    links = {"payment": "payment_id", "transaction": "transaction_id", "job": "job_id", "inbox_event": "inbox_id"}
-    return {
-        "id": public_id("finding", row["id"]),
-        "kind": row["kind"],
-        "status": row["status"],
-        **{kind: None if row[name] is None else public_id(kind, row[name]) for kind, name in links.items()},
-        "details": row["details"],
-        "created_at": timestamp(row["created_at"]),
-        "resolved_at": timestamp(row["resolved_at"]),
-        "resolution": row["resolution"],
-    }

@@ -104,6 +104,17 @@ def create_transaction(connection: Connection, payment: Row, values: Mapping[str
     return _create(connection, _scope(payment), "transaction", filled, "sent", cause, payment["id"])
 
 
+def adopt_charge(connection: Connection, payment: Row, values: Mapping[str, Any], cause: Cause) -> Row:
+    """A charge at the provider that no send of ours is known for, as a person links it to an ended payment.
+
+    It begins as not executed: what a look-up then finds is surplus, and never takes the place of the payment's own.
+    """
+    made = create_transaction(connection, payment, {**values, "surplus": True}, cause)
+    evidence = {"reason": "not_found", "detail": "linked by a person; the provider is asked about it"}
+    ended = {"surplus": False, "ambiguous": False, "evidence": evidence}
+    return _change(connection, "transaction", made, "not_executed", ended, cause)
+
+
 def apply(
     core: Core,
     connection: Connection,

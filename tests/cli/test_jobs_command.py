@@ -208,3 +208,22 @@ def refused(up: Up, arguments: tuple[str, ...], code: int, group: str = "jobs") 
 )
 def test_waiting_is_told_in_two_figures(seconds: float, said: str) -> None:
     assert waits(seconds) == said
+
+
+def test_findings_are_listed_and_ended(up: Up, owner: sa.Engine) -> None:
+    run(
+        owner,
+        "INSERT INTO findings (id, merchant_id, mode, kind, dedupe_key, status) "
+        "SELECT gen_random_uuid(), merchant_id, mode, 'refund_not_ours', 're_1', 'open' FROM payments LIMIT 1",
+    )
+    (found,) = json.loads(up.command("findings", "list", "--json", "--kind", "refund_not_ours").stdout)
+    assert found["id"] in up.command("findings", "list").stdout
+    assert up.command("findings", "list", "--csv").stdout.startswith("id,kind,severity,status")
+    assert "ignore" in up.command("findings", "show", found["id"]).stdout
+    wrong = up.command("findings", "resolve", found["id"], "--as", "take-over", *REASON)
+    assert (wrong.returncode, "choose done or ignore" in wrong.stderr) == (1, True)
+    done = up.command("findings", "resolve", found["id"], "--as", "ignore", *REASON, "--actor", "ada")
+    assert done.returncode == 0, done.stderr
+    again = up.command("findings", "resolve", found["id"], "--as", "done", *REASON)
+    assert (again.returncode, "resolved by cli:ada" in again.stderr) == (1, True)
+    assert up.command("findings", "show", "fnd_1").returncode == 1

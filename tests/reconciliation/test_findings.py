@@ -1,0 +1,199 @@
+"""Findings: shown with both sides, put into hands, ended once, and the repairs that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from core.domain.errors import RequestRefused, StateConflict, TollgateError
+from core.domain.findings import KINDS, Kind
+from core.domain.identifiers import new_id, parse_id, public_id
+from core.orchestration.review import Person
+from core.persistence.queries.findings import open_finding
+from core.reconciliation import exports, findings
+from tests.orchestration import by_hand
+from tests.orchestration.test_late_arrivals import DAY, _die_before_sending
+from tests.support.world import World
+
+ADA = Person("cli:ada", "ticket 7: looked at the dashboard")
+
+
+def late_charge(world: World, payment: Mapping[str, Any], **marks: str) -> Any:
+    """Somebody's charge at Stripe that bears the mark of a payment of ours."""
+    metadata = {"tollgate_payment": payment["id"], "tollgate_kind": "charge", **marks}
+    charge = {"amount": 5000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
+    page = {"return_url": "https://shop.example/back", "metadata": metadata}
+    return by_hand.client(world).v1.payment_intents.create({**charge, **page})  # type: ignore[typeddict-item]
+
+
+def surplus(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], UUID]:
+    """A payment that failed with proof, and whose money came all the same."""
+    by_hand.keep_webhooks_back(world)
+    payment = world.create()
+    _die_before_sending(world, monkeypatch)
+    world.advance(DAY)
+    world.work()
+    (sent,) = world.transactions(payment["id"])
+    charge = late_charge(world, payment, tollgate_transaction=public_id("transaction", sent["id"]))
+    by_hand.deliver_all(world, by_hand.stripe_events(world, charge.id, "payment_intent.succeeded"))
+    world.work()
+    return payment, finding_of(world, "surplus_received")["id"]
+
+
+def finding_of(world: World, kind: str) -> Mapping[str, Any]:
+    return world.one("SELECT * FROM findings WHERE kind = :kind ORDER BY id DESC LIMIT 1", kind=kind)
+
+
+def refunded(world: World, payment: Mapping[str, Any]) -> list[int]:
+    """What went back at Stripe, refund by refund."""
+    intent = by_hand.intent_of(world, payment)
+    return [one["amount"] for one in world.ledger("stripe")["refunds"] if one["payment"] == intent]
+
+
+def made(world: World, payment: Mapping[str, Any] | None = None, kind: str = "refund_not_ours", **more: Any) -> UUID:
+    about = None if payment is None else parse_id("payment", payment["id"])
+    with world.worker.transaction(world.scope) as connection:
+        assert open_finding(connection, world.scope, kind, str(new_id()), {}, payment_id=about, **more)
+    return UUID(str(finding_of(world, kind)["id"]))
+
+
+def audited(world: World, finding_id: UUID) -> list[Mapping[str, Any]]:
+    return world.rows("SELECT * FROM audit_log WHERE subject_id = :id ORDER BY number", id=finding_id)
+
+
+class TestALife:
+    def test_open_assigned_resolved_each_in_the_audit_log(self, world: World) -> None:
+        number = made(world, amount=700, currency="USD", ours={"refunds": 0}, theirs={"refunds": 1})
+        row = findings.shown(findings.find(world.admin, number))
+        assert (row["status"], row["severity"], row["amount"]) == ("open", "low", 700)
+        assert row["evidence"] == {"ours": {"refunds": 0}, "theirs": {"refunds": 1}}
+        assert (row["suggestion"], row["repairs"]) == ("done", ["done", "ignore"])
+
+        row = findings.shown(findings.assign(world.admin, world.scope, number, "grace", ADA))
+        assert (row["status"], row["assigned_to"]) == ("assigned", "grace")
+        done = findings.shown(findings.resolve(world.admin, world.scope, number, "done", ADA))
+        assert (done["status"], done["resolved_by"], done["action"]) == ("resolved", "cli:ada", "done")
+        told = audited(world, number)
+        assert [one["action"] for one in told] == ["finding.assigned", "finding.resolved"]
+        assert told[1]["details"]["reason"] == ADA.reason
+
+    def test_resolved_twice_is_refused_and_changes_nothing(self, world: World) -> None:
+        number = made(world)
+        findings.resolve(world.admin, world.scope, number, "ignore", ADA)
+        again = Person("cli:eve", "me too")
+        for act in (
+            lambda: findings.resolve(world.admin, world.scope, number, "done", again),
+            lambda: findings.assign(world.admin, world.scope, number, "eve", again),
+        ):
+            with pytest.raises(StateConflict, match="resolved by cli:ada"):
+                act()
+        assert findings.find(world.admin, number)["action"] == "ignore"
+        assert len(audited(world, number)) == 1
+
+    def test_of_two_people_at_once_one_decides(self, world: World) -> None:
+        number = made(world)
+
+        def decide() -> str:
+            try:
+                findings.resolve(world.admin, world.scope, number, "done", ADA)
+            except StateConflict:
+                return "late"
+            return "first"
+
+        assert sorted(by_hand.at_once([decide] * 4)) == ["first", "late", "late", "late"]
+        assert len(audited(world, number)) == 1
+
+    def test_what_does_not_fit_is_refused(self, world: World) -> None:
+        number = made(world)
+        with pytest.raises(RequestRefused, match="choose done or ignore"):
+            findings.resolve(world.admin, world.scope, number, "take_over", ADA)
+        with pytest.raises(RequestRefused, match="tollgate jobs"):
+            findings.resolve(world.admin, world.scope, number, "decide_job", ADA)
+        with pytest.raises(RequestRefused, match="with no other"):
+            findings.resolve(world.admin, world.scope, number, "done", ADA, new_id())
+        with pytest.raises(TollgateError, match="no such finding"):
+            findings.resolve(world.admin, world.scope, new_id(), "done", ADA)
+        assert findings.find(world.admin, number)["status"] == "open"
+
+    def test_lists_by_status_and_kind_and_as_csv(self, world: World) -> None:
+        first, second = made(world), made(world, kind="unmatched_event")
+        findings.assign(world.admin, world.scope, second, "=cmd()", ADA)
+
+        def listed(**wanted: Any) -> set[UUID]:
+            return {row["id"] for row in findings.list_findings(world.admin, world.scope, findings.Wanted(**wanted))}
+
+        assert first in listed(status="open")
+        assert second not in listed(status="open")
+        assert listed(status="assigned", kind="unmatched_event") == {second}
+        assert listed(status="unresolved", severity="low") >= {first}
+        text = "".join(exports.lines(["id", "assigned_to"], [findings.shown(findings.find(world.admin, second))]))
+        assert text == f"id,assigned_to\r\n{public_id('finding', second)},'=cmd()\r\n", "a spreadsheet runs no formula"
+
+
+class TestRefundOfASurplus:
+    def test_gives_the_money_back_once(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        payment, number = surplus(world, monkeypatch)
+        findings.resolve(world.admin, world.scope, number, "refund_surplus", ADA)
+        with pytest.raises(StateConflict):
+            findings.resolve(world.admin, world.scope, number, "refund_surplus", ADA)
+        world.settle()
+        world.advance(10)
+        world.settle()
+        now = world.payment(payment["id"])
+        assert (now["status"], now["amount_received"], now["amount_refunded"]) == ("failed", 5000, 5000)
+        assert refunded(world, payment) == [5000]
+
+    def test_is_refused_when_the_merchant_was_quicker(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        payment, number = surplus(world, monkeypatch)
+        assert world.post(f"/v1/payments/{payment['id']}/refunds").status_code == 202
+        with pytest.raises(TollgateError):
+            findings.resolve(world.admin, world.scope, number, "refund_surplus", ADA)
+        world.settle()
+        assert refunded(world, payment) == [5000]
+        assert findings.find(world.admin, number)["status"] == "open", "it can still be called done"
+
+
+class TestTakingOver:
+    KIND = Kind("high", "theirs differs", "take_over", ("take_over", "link", "done"))
+
+    def test_asks_the_provider_and_records_what_it_says(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(KINDS, "differs", self.KIND)  # type: ignore[index]
+        by_hand.keep_webhooks_back(world)
+        payment = world.create(payment_method={"type": "token", "token": "pm_card_visa"}, capture="manual")
+        world.work()
+        by_hand.client(world).v1.payment_intents.cancel(by_hand.intent_of(world, payment))
+        number = made(world, payment, "differs", ours={"payment_status": "authorized"})
+        findings.resolve(world.admin, world.scope, number, "take_over", ADA)
+        world.work()
+        assert world.payment(payment["id"])["status"] == "canceled"
+
+    def test_is_refused_when_the_payment_moved_meanwhile(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(KINDS, "differs", self.KIND)  # type: ignore[index]
+        payment = world.pay()
+        number = made(world, payment, "differs", ours={"payment_status": "processing"})
+        with pytest.raises(StateConflict, match="its status was processing and is succeeded"):
+            findings.resolve(world.admin, world.scope, number, "take_over", ADA)
+        assert findings.find(world.admin, number)["status"] == "open"
+
+    def test_an_unknown_charge_becomes_the_surplus_of_a_payment(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(KINDS, "differs", self.KIND)  # type: ignore[index]
+        by_hand.keep_webhooks_back(world)
+        paid = world.pay()
+        charge = late_charge(world, paid)
+        theirs = {"provider_id": charge.id, "amount": 5000, "currency": "USD"}
+        account = world.transactions(paid["id"])[0]["provider_account_id"]
+        number = made(world, None, "differs", theirs=theirs, account_id=account)
+        about = parse_id("payment", paid["id"])
+        findings.resolve(world.admin, world.scope, number, "link", ADA, about)
+        world.work()
+        now = world.payment(paid["id"])
+        assert (now["status"], now["amount_captured"], now["amount_received"]) == ("succeeded", 5000, 10000)
+        assert finding_of(world, "surplus_received")["payment_id"] == about
+        second = made(world, None, "differs", theirs=theirs, account_id=account)
+        with pytest.raises(StateConflict, match="known by now"):
+            findings.resolve(world.admin, world.scope, second, "link", ADA, about)
