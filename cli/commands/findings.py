@@ -11,8 +11,8 @@ from uuid import UUID
 import click
 
 from cli.commands import options, output
-from cli.errors import Refused
 from cli.commands.jobs import person_of
+from cli.errors import Refused
 from cli.target import owner_core
 from core.domain.findings import KINDS, Repair, Severity
 from core.domain.identifiers import InvalidIdentifier, parse_id
