@@ -24,8 +24,8 @@ from workers.outage import Outage
 
 log = structlog.get_logger(__name__)
 
-#: What is to be run for jobs that were claimed together, one callable each.
-Prepare = Callable[[Core, Sequence[Job]], Sequence[Callable[[], None]]]
+#: What is to be run for jobs that were claimed together, one callable each; it returns False if it could write nothing.
+Prepare = Callable[[Core, Sequence[Job]], Sequence[Callable[[], object]]]
 
 #: Due jobs and freed places are gathered this long before the next claim: a claim of ten costs a fifth a job of a
 #: claim of one.
@@ -72,7 +72,10 @@ class Engine:
         self._missing: set[UUID] = set()
         self._nudge, self._stopping, self._drained = threading.Event(), threading.Event(), threading.Event()
         self._outage = Outage()
-        self._before, self._unsure = before, True
+        self._left: dict[UUID, Job] = {}
+        # A new doubt is a new object: none is lost when one thread meets an outage while another just looks.
+        self._before, self._doubt, self._settled = before, object(), object()
+        self._deaths_from = 0.0
         self._next_round = 0.0
         self._gatherer = Gatherer("own-hints", self._take_own, OWN_WINDOW)
         self._threads = [
@@ -148,9 +151,10 @@ class Engine:
 
         With `expired` also those of a worker that is dead.
         """
-        if self._unsure:
+        doubt = self._doubt
+        if doubt is not self._settled:
             self._before()
-            self._unsure = False
+            self._settled = doubt
         lane = self.lanes[name]
         wanted = self._settings.claim_batch if ids is None else len(ids)
         places = lane.reserve(wanted)
@@ -191,19 +195,35 @@ class Engine:
             lane.start(partial(self._run, job, work))
         self._run(*pairs[0])
 
-    def _run(self, job: Job, work: Callable[[], None]) -> None:
+    def _run(self, job: Job, work: Callable[[], object]) -> None:
+        left = False
         try:
-            work()
+            left = work() is False
         except Exception:
             # A mistake of ours must cost one job, not the worker; its lease runs out and brings it back.
             log.exception("job_raised", job_id=job.id, kind=job.kind, attempts=job.attempts)
         finally:
-            self._release(job)
+            self._leave(job) if left else self._release(job)
             if job.lease_losses > 1:
                 self._next_round = 0.0  # the next of those that are taken one at a time does not wait for the clock
                 self._nudge.set()
             if self.lanes[job.lane].backlog:
                 self._nudge.set()
+
+    def _leave(self, job: Job) -> None:
+        """Held on to until Postgres can be told: with its lease run out, we would count as dead."""
+        with self._held_lock:
+            self._left[job.id] = job
+
+    def _give_back(self) -> None:
+        with self._held_lock:
+            left = list(self._left.values())
+        jobs.give_back(self._leases, self._name, [(job.id, job.fence) for job in left])
+        for job in left:
+            self._release(job)
+            with self._held_lock:
+                if self._left.get(job.id) is job:
+                    del self._left[job.id]
 
     def _release(self, job: Job) -> None:
         with self._held_lock:
@@ -238,7 +258,7 @@ class Engine:
                 continue
             while not self._stopping.is_set():
                 lane.backlog = True
-                places, taken = self._claim(name, None, expired=all_of_them)
+                places, taken = self._claim(name, None, expired=all_of_them and time.monotonic() >= self._deaths_from)
                 if taken < places:
                     lane.backlog = False
                     break
@@ -252,6 +272,7 @@ class Engine:
                     return
 
     def _renew_once(self) -> None:
+        self._give_back()
         with self._held_lock:
             held = list(self._held.values())
         pairs = [(job.id, job.fence) for job in held]
@@ -271,7 +292,9 @@ class Engine:
             step()
         except sa.exc.SQLAlchemyError as error:
             self._outage.note(error)
-            self._unsure = True
+            self._doubt = object()
+            # Leases ran out while Postgres was away: whoever lives renews its own before it can count as dead.
+            self._deaths_from = time.monotonic() + self._settings.lease_renewal + 2 * BACK_OFF
             return False
         except Exception:
             log.exception("engine_step_failed")

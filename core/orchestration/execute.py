@@ -35,7 +35,7 @@ from core.orchestration.context import Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.steps import Ask, Enrol, Send, Step
 from core.orchestration.together import Alone
-from core.persistence.database import Scope
+from core.persistence.database import Scope, is_read_only
 from core.persistence.queries import payments as rows
 from core.providers.base import (
     CaptureRequest,
@@ -56,7 +56,8 @@ Announcer = Callable[[Core, Connection, Job, Row], Step | None]
 _MAX_STEPS = 4
 #: Pauses before an outcome that could not be committed is committed again; then it is left to the lease.
 _COMMIT_PAUSES = (0.2, 1.0)
-#: Postgres away, locked or out of connections. Any other refusal of a statement is a fault of ours, and counted.
+#: Postgres away, locked or out of connections. Any other refusal of a statement is a fault of ours, and counted,
+#: but for that of a server which may not be written to: it is being failed over.
 _TROUBLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 #: New payments are nobody else's; where one is locked all the same, it is not waited for together.
 _LOCK_TOGETHER = 1.0
@@ -92,7 +93,7 @@ class Begun:
     at: float
 
 
-def prepare(core: Core, claimed: Sequence[Job]) -> list[Callable[[], None]]:
+def prepare(core: Core, claimed: Sequence[Job]) -> list[Callable[[], bool]]:
     """What there is to run for jobs that were claimed together, one callable each, to be run in any thread.
 
     New payments are announced here, those of one merchant in one commit. Never raises.
@@ -130,8 +131,8 @@ def _announce_together(core: Core, scope: Scope, together: Sequence[Job]) -> dic
     return {job_id: Begun(step, at) for job_id, step in steps.items()}
 
 
-def run(core: Core, job: Job, begun: Begun | None = None) -> None:
-    """Carry a claimed job out. Never raises: what cannot be written is left to the lease."""
+def run(core: Core, job: Job, begun: Begun | None = None) -> bool:
+    """Carry a claimed job out. Never raises; False if nothing could be written, and the job is left to its lease."""
     structlog.contextvars.bind_contextvars(
         job_id=public_id("job", job.id),
         payment_id=public_id("payment", job.payment_id) if job.payment_id else None,
@@ -145,38 +146,47 @@ def run(core: Core, job: Job, begun: Begun | None = None) -> None:
             OTHER[job.kind](core, job)
     except LeaseLost:
         log.warning("lease_lost")
-    except _TROUBLE as error:
-        log.warning("database_trouble", error_type=type(error).__name__)
-        _try_again(core, job)
     except Exception as error:  # a fault in one job must not end the worker's thread
+        if _is_trouble(error):
+            log.warning("database_trouble", error_type=type(error).__name__)
+            return _try_again(core, job)
         log.exception("job_crashed")
-        _put_back(core, job, type(error).__name__)
+        return _put_back(core, job, type(error).__name__)
     finally:
         structlog.contextvars.clear_contextvars()
+    return True
 
 
-def _try_again(core: Core, job: Job) -> None:
+def _is_trouble(error: Exception) -> bool:
+    return isinstance(error, _TROUBLE) or is_read_only(error)
+
+
+def _try_again(core: Core, job: Job) -> bool:
     """Trouble with Postgres is no fault of the job: it waits a moment, and its worker does not count as dead."""
     error = {"code": "database_trouble", "message": "the database did not serve; it is tried again"}
     try:
         with core.transaction(job.scope, lock_timeout=1.0) as connection:
             jobs.requeue(connection, job, _AFTER_TROUBLE, error)
     except sa.exc.IntegrityError:
-        _leave_to_the_waiting_one(core, job)
+        return _leave_to_the_waiting_one(core, job)
     except (LeaseLost, sa.exc.SQLAlchemyError):
         log.warning("left_to_the_lease")
+        return False
+    return True
 
 
-def _leave_to_the_waiting_one(core: Core, job: Job) -> None:
+def _leave_to_the_waiting_one(core: Core, job: Job) -> bool:
     """Another look at the same payment is queued already (`jobs_one_sync`): it does this one's work."""
     try:
         with core.transaction(job.scope) as connection:
             jobs.finish(connection, job)
     except (LeaseLost, sa.exc.SQLAlchemyError):
         log.warning("left_to_the_lease")
+        return False
+    return True
 
 
-def _put_back(core: Core, job: Job, name: str) -> None:
+def _put_back(core: Core, job: Job, name: str) -> bool:
     """A job that crashes its handler is tried again a few times, then a person looks at it."""
     message = f"the worker failed with {name}"
     try:
@@ -187,9 +197,11 @@ def _put_back(core: Core, job: Job, name: str) -> None:
                 error = {"code": "internal_error", "message": message}
                 jobs.requeue(connection, job, min(5.0 * job.attempts, 300.0), error)
     except sa.exc.IntegrityError:
-        _leave_to_the_waiting_one(core, job)
+        return _leave_to_the_waiting_one(core, job)
     except (LeaseLost, sa.exc.SQLAlchemyError):
         log.warning("left_to_the_lease")
+        return False
+    return True
 
 
 def _run_money(core: Core, job: Job, begun: Begun | None) -> None:
@@ -280,8 +292,8 @@ def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
                 if lost is not None and enrol.begin_again(core, connection, job, lost):
                     return None
                 return settle.settle(core, connection, job, step, result)
-        except _TROUBLE:
-            if pause is None:
+        except sa.exc.SQLAlchemyError as error:
+            if pause is None or not _is_trouble(error):
                 raise
             time.sleep(pause)
     raise AssertionError("unreachable")

@@ -288,6 +288,22 @@ def renew(database: Database, worker: str, held: Sequence[tuple[UUID, int]], lea
         return set(found.scalars())
 
 
+# Its lease may have run out meanwhile: while nobody has taken the job over, its holder lives and says so.
+_GIVE_BACK = sa.text(
+    "UPDATE jobs SET status = 'queued', run_after = app_now(), lease_until = NULL, worker = NULL, lease_losses = 0 "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS h(id, fence) "
+    "WHERE jobs.id = h.id AND jobs.fence = h.fence AND jobs.status = 'running' AND jobs.worker = :worker"
+)
+
+
+def give_back(database: Database, worker: str, left: Sequence[tuple[UUID, int]]) -> None:
+    """Queue again what a worker could write nothing for, by (id, fence): it lives, so that no death is counted."""
+    if left:
+        values = {"ids": [str(job) for job, _ in left], "fences": [fence for _, fence in left], "worker": worker}
+        with database.unscoped() as connection:
+            connection.execute(_GIVE_BACK, values)
+
+
 _HOLDS = sa.text(
     "SELECT 1 FROM jobs WHERE id = :id AND fence = :fence AND status = 'running' "
     "AND lease_until > (SELECT app_now()) FOR UPDATE"
@@ -404,9 +420,7 @@ def decide(connection: Connection, lane: str, job_id: UUID, status: str) -> None
         _hint(connection, lane, job_id)
 
 
-_HURRY = (
-    "UPDATE jobs SET run_after = app_now(), attempts = 0, lease_losses = 0 WHERE id = %(id)s AND status = 'queued'"
-)
+_HURRY = "UPDATE jobs SET run_after = app_now(), attempts = 0, lease_losses = 0 WHERE id = %(id)s AND status = 'queued'"
 
 
 def hurry(connection: Connection, lane: str, job_id: UUID) -> None:

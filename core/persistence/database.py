@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from psycopg2 import errorcodes
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR
 from sqlalchemy.engine import Connection, Engine, make_url
 
@@ -137,6 +138,12 @@ def set_scope(connection: Connection, scope: Scope, lock_timeout: float = LOCK_T
     if lock_timeout != LOCK_TIMEOUT:
         pipeline.later(connection, _SET_LOCK_TIMEOUT, {"lock_timeout": f"{lock_timeout * 1000:.0f}ms"})
     pipeline.known(connection).clear()
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """Did a server refuse to write because it may not: a standby that is about to be promoted, or one left behind?"""
+    code = getattr(error.orig, "pgcode", None) if isinstance(error, sa.exc.DBAPIError) else None
+    return code == errorcodes.READ_ONLY_SQL_TRANSACTION
 
 
 def present(connection: Connection) -> datetime:
@@ -282,6 +289,9 @@ def _roll_back(connection: Connection, error: BaseException | None) -> None:
     if connection.invalidated:  # nothing of it is left, not even what waited
         return
     dropped = pipeline.close_pipeline(connection)
+    if is_read_only(error):  # the next one may lead to the server that may be written to
+        connection.invalidate(error)
+        return
     words = []
     try:
         driver: Any = connection.connection.driver_connection

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
+import structlog
 
 from core.domain.identifiers import parse_id
 from core.orchestration import execute, jobs
@@ -91,6 +95,40 @@ def test_of_jobs_that_lost_two_workers_one_is_taken_at_a_time(world: World) -> N
     world.settle()
     left = world.rows("SELECT 1 FROM jobs WHERE id = ANY(:ids) AND status <> 'succeeded'", ids=list(ids))
     assert left == []
+
+
+@pytest.fixture
+def read_only(world: World) -> Iterator[Callable[[], None]]:
+    """Has every connection that the worker opens from here on refuse to write, until it is called."""
+    database = world.one("SELECT current_database() AS name")["name"]
+
+    def change(to: str) -> None:
+        with world.owner.begin() as connection:
+            connection.execute(sa.text(f'ALTER DATABASE "{database}" {to}'))
+
+    world.worker.database.engine.dispose()
+    change("SET default_transaction_read_only = on")
+    yield lambda: change("RESET default_transaction_read_only")
+    with contextlib.suppress(sa.exc.SQLAlchemyError):
+        change("RESET default_transaction_read_only")
+
+
+def test_a_postgres_that_is_failed_over_is_trouble_and_no_fault_of_the_job(
+    world: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = world.create()
+    (job,) = claim(world)
+    writable = request.getfixturevalue("read_only")
+    told = structlog.testing.CapturingLogger()
+    monkeypatch.setattr(execute, "log", told)
+    assert execute.run(world.worker, job) is False
+    assert [call.args[0] for call in told.calls] == ["database_trouble", "left_to_the_lease"]
+    writable()
+    # No session was ended: those that could not write were given up, and the next lead to the server that can.
+    lose(world)
+    world.settle()
+    assert job_of(world, payment)["status"] == "succeeded"
+    assert len(world.charges("stripe", payment["id"])) == 1
 
 
 class TestAnOldKey:

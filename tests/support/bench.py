@@ -38,18 +38,18 @@ class Bench:
         self.elsewhere: list[tuple[str, list[UUID]]] = []
         self.open = threading.Event()
         self.open.set()
-        self.act: Callable[[Core, Job], None] = self.finish
+        self.act: Callable[[Core, Job], object] = self.finish
         self.engine = Engine(core, Database(self._pools[2]), self._prepare, "bench", self._tell, lanes)
 
     def _tell(self, lane: str, ids: Any) -> None:
         self.elsewhere.append((lane, list(ids)))
 
-    def _prepare(self, core: Core, claimed: Sequence[Job]) -> list[Callable[[], None]]:
+    def _prepare(self, core: Core, claimed: Sequence[Job]) -> list[Callable[[], object]]:
         return [partial(self._run, core, job) for job in claimed]
 
-    def _run(self, core: Core, job: Job) -> None:
+    def _run(self, core: Core, job: Job) -> object:
         self.ran.append(job.id)
-        self.act(core, job)
+        return self.act(core, job)
 
     def finish(self, core: Core, job: Job) -> None:
         assert self.open.wait(20)

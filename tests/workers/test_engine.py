@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from core.orchestration import jobs
 from core.orchestration.context import Core
@@ -233,3 +234,65 @@ def test_the_engine_outlives_postgres_going_away(bench: Bench) -> None:
     wait_until(lambda: bench.count("succeeded") == 2, "a job after the outage")
     assert bench.ran[-1] == made[0]["id"]
     assert not bench.engine._outage._down
+
+
+def test_what_a_living_worker_could_not_write_is_given_back_and_counts_as_no_death(database: Urls) -> None:
+    """With leases of an hour nobody would take it over: its own worker puts it back."""
+    bench = Bench(database, lease=3600.0)
+    try:
+        bench.act = lambda core, job: False if len(bench.ran) == 1 else bench.finish(core, job)
+        bench.add()
+        bench.sql("UPDATE jobs SET lease_losses = 1")
+        bench.engine.start()
+        wait_until(lambda: bench.count("succeeded") == 1, "the job to come back")
+        assert len(bench.ran) == 2
+        assert bench.sql("SELECT fence, lease_losses FROM jobs")[0] == {"fence": 2, "lease_losses": 0}
+        assert not bench.engine._left
+    finally:
+        bench.close()
+
+
+def test_after_an_outage_the_living_may_renew_before_anybody_counts_as_dead(database: Urls) -> None:
+    """Leases are renewed once an hour here, so that the time for it does not pass within the test."""
+    bench = Bench(database, lease_renewal=3600.0, lease=9000.0)
+    try:
+        bench.add()
+        jobs.claim(bench.core.database, "payments", 1, "another that lives", 7200.0)
+        bench.sql("UPDATE jobs SET lease_until = app_now() - interval '1 second'")
+        outages = iter([sa.exc.OperationalError(None, None, Exception("away"))])
+
+        def before() -> None:
+            for error in outages:
+                raise error
+
+        bench.engine._before = before
+        bench.engine.start()
+        for number in (1, 2):
+            bench.add()
+            wait_until(lambda many=number: bench.count("succeeded") == many, "what is queued")  # type: ignore[misc]
+        assert bench.sql("SELECT fence, lease_losses, worker FROM jobs WHERE status = 'running'") == [
+            {"fence": 1, "lease_losses": 0, "worker": "another that lives"}
+        ]
+    finally:
+        bench.close()
+
+
+def test_a_doubt_that_comes_up_during_a_look_is_not_lost(bench: Bench) -> None:
+    looks: list[int] = []
+
+    def before() -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            # Another thread meets an outage while this one looks: what it saw may be over already.
+            bench.engine._guarded(_meet_an_outage)
+
+    bench.engine._before = before
+    # A lane that is warm waits for the next look, so each is asked of another lane.
+    for lane, kind in (("payments", "sync_payment"), ("webhooks", "process_webhook"), ("deliveries", "deliver_event")):
+        bench.engine.take(lane, bench.add(1, kind))
+    wait_until(lambda: bench.count("succeeded") == 3, "the jobs")
+    assert len(looks) == 2
+
+
+def _meet_an_outage() -> None:
+    raise sa.exc.OperationalError(None, None, Exception("away"))
