@@ -10,6 +10,7 @@ from flask import Flask, Response, g, request
 from flask_openapi3.openapi import OpenAPI
 
 from api import docs_page, errors, guard, metrics, request_ids, validation
+from api.admin.accounts import accounts
 from api.admin.findings import findings
 from api.admin.merchants import merchants
 from api.customers import customers
@@ -50,6 +51,7 @@ _ROOMS = (
     webhooks,
     health,
     merchants,
+    accounts,
     findings,
 )
 

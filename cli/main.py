@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("cli.commands.doctor", "Check every dependency and setting, and say what to do."),
     "migrate": ("cli.commands.migrate", "Bring the database up to date."),
     "keys": ("cli.commands.keys", "Create, list and revoke API keys."),
-    "accounts": ("cli.commands.accounts", "Add and list provider accounts."),
+    "accounts": ("cli.commands.accounts", "Add, list, rotate, drain and disable provider accounts."),
     "resume": ("cli.commands.resume", "Let a paused installation go on, asking before it sends."),
     "payments": ("cli.commands.payments", "Look into a payment."),
     "jobs": ("cli.commands.jobs", "List the jobs that wait for a person, and decide them."),

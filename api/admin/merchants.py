@@ -1,4 +1,4 @@
-"""Merchants, and what an operator may see of one: keys, provider accounts, jobs."""
+"""Merchants, and what an operator may see of one: keys, jobs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from api.schemas.admin import (
     Merchants,
     MerchantsQuery,
     ModeQuery,
-    ProviderAccounts,
 )
 from api.schemas.parameters import PathId
 from api.state import gate
-from core.orchestration import accounts, admin_reading, api_keys
+from core.orchestration import admin_reading, api_keys
 
 merchants = room("admin", __name__, "For operators; takes a `tg_admin_` key.")
 
@@ -33,12 +32,6 @@ def list_merchants(query: MerchantsQuery) -> Response:
 def list_api_keys(path: PathId, query: ModeQuery) -> Response:
     """List a merchant's API keys, without their secrets"""
     return ok({"data": api_keys.list_keys(gate().core, scope_of(path.id, query.mode))})
-
-
-@route(merchants, "get", "/admin/v1/merchants/<id>/provider_accounts", READ, {200: ProviderAccounts})
-def list_provider_accounts(path: PathId, query: ModeQuery) -> Response:
-    """List a merchant's provider accounts, without their credentials"""
-    return ok({"data": accounts.list_accounts(gate().core, scope_of(path.id, query.mode))})
 
 
 @route(merchants, "get", "/admin/v1/merchants/<id>/jobs", READ, {200: Jobs})

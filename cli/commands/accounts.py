@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import click
 
 from cli.commands import options, output
+from cli.commands.jobs import person_of
 from cli.errors import Refused
 from cli.target import owner_core
 from core.domain.errors import RequestRefused
 from core.domain.identifiers import InvalidIdentifier, parse_id, public_id
+from core.orchestration import account_care
 from core.orchestration import accounts as roads
 from core.orchestration.context import Core
 from core.persistence.database import Scope
@@ -38,10 +40,12 @@ COLUMNS = (
     "webhook_path",
 )
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 
 @click.group()
 def accounts() -> None:
-    """Add and list provider accounts."""
+    """Add, list, rotate, drain and disable provider accounts."""
 
 
 @accounts.command()
@@ -94,6 +98,129 @@ def list_(data_dir: Path, as_json: bool) -> None:
         return
     headings = [column.replace("_", " ") for column in COLUMNS]
     output.print_table(headings, ([row[column] for column in COLUMNS] for row in found))
+
+
+def caring(command: Command) -> Command:
+    """The options of every command about one account that exists."""
+    for option in (
+        options.data_dir,
+        click.argument("account_id"),
+        click.option("--reason", required=True, help="Why, in a sentence. Kept for ever in the audit log."),
+        click.option("--actor", help="Who decides; the name you are logged in under if not given."),
+        click.option("--json", "as_json", is_flag=True, help="Print one line of JSON."),
+    ):
+        command = option(command)
+    return command
+
+
+@accounts.command()
+@options.data_dir
+@click.argument("account_id")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+def show(data_dir: Path, account_id: str, as_json: bool) -> None:
+    """Print an account and what is still open at it. ACCOUNT_ID begins with acc_."""
+    with owner_core(data_dir) as core:
+        scope, number = _scope_of(core, account_id)
+        _tell(account_care.show(core, scope, number), as_json)
+
+
+def _step(name: str, status: str, help_text: str) -> None:
+    @accounts.command(name=name, help=f"{help_text} ACCOUNT_ID begins with acc_.")
+    @caring
+    def step(data_dir: Path, account_id: str, reason: str, actor: str | None, as_json: bool) -> None:
+        person = person_of(actor, reason)
+        with owner_core(data_dir) as core:
+            scope, number = _scope_of(core, account_id)
+            _tell(account_care.set_status(core, scope, number, status, person), as_json)
+
+
+_step("enable", "enabled", "Let an account take new payments.")
+_step("drain", "draining", "Let an account take no new payments; what was begun there is finished there.")
+_step("disable", "disabled", "Stop using an account that has no open work.")
+
+
+@accounts.command()
+@caring
+@click.option("--webhook-secret-only", is_flag=True, help="Replace the webhook secret and nothing else.")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read the secrets as one JSON object.")
+def rotate(
+    data_dir: Path,
+    account_id: str,
+    reason: str,
+    actor: str | None,
+    as_json: bool,
+    webhook_secret_only: bool,
+    from_stdin: bool,
+) -> None:
+    """Replace an account's secrets; replaced webhook secrets verify on for 72 hours. ACCOUNT_ID begins with acc_.
+
+    Secrets are given as with `accounts add`. Those of another identity are refused.
+    """
+    person = person_of(actor, reason)
+    with owner_core(data_dir) as core:
+        scope, number = _scope_of(core, account_id)
+        provider = account_care.show(core, scope, number)["provider"]
+        given = _webhook_secret(from_stdin) if webhook_secret_only else read_secrets(provider, from_stdin)
+        signing = given.pop("webhook_secret", "")
+        credentials = {name: value for name, value in given.items() if value}
+        found = account_care.rotate(core, scope, number, credentials, [signing] if signing else [], person)
+    _tell(found, as_json)
+
+
+def _webhook_secret(from_stdin: bool) -> dict[str, str]:
+    if from_stdin:
+        return {"webhook_secret": str(json.loads(sys.stdin.read()).get("webhook_secret", ""))}
+    given = os.environ.get("TOLLGATE_WEBHOOK_SECRET") or ask("Webhook secret", False)
+    return {"webhook_secret": given}
+
+
+@accounts.command(name="set")
+@caring
+@click.option("--name", help="As lists show it.")
+@click.option("--priority", type=click.IntRange(0, 10000), help="Lower is used first.")
+@click.option("--exclusive/--shared", default=None, help="Whether every charge at the account must be ours.")
+@click.option("--pace", type=click.FloatRange(0, 100000), help="Requests a second in all; 0 is no limit.")
+def set_(
+    data_dir: Path,
+    account_id: str,
+    reason: str,
+    actor: str | None,
+    as_json: bool,
+    name: str | None,
+    priority: int | None,
+    exclusive: bool | None,
+    pace: float | None,
+) -> None:
+    """Change an account's name, priority or settings. ACCOUNT_ID begins with acc_."""
+    person = person_of(actor, reason)
+    settings: dict[str, Any] = {} if exclusive is None else {"exclusive": exclusive}
+    if pace is not None:
+        settings["pacing"] = {"total": pace}
+    with owner_core(data_dir) as core:
+        scope, number = _scope_of(core, account_id)
+        found = account_care.tune(core, scope, number, person, name=name, priority=priority, settings=settings or None)
+    _tell(found, as_json)
+
+
+def _scope_of(core: Core, account_id: str) -> tuple[Scope, UUID]:
+    """Raises Refused."""
+    try:
+        number = parse_id("provider_account", account_id)
+    except InvalidIdentifier:
+        raise Refused("an account's id begins with acc_ and has 26 letters after that") from None
+    for merchant in roads.list_merchants(core):
+        for row in accounts_of(core, merchant):
+            if row["id"] == account_id:
+                return Scope(merchant["uuid"], row["mode"]), number
+    raise Refused(f"there is no account {account_id}; `tollgate accounts list` shows them")
+
+
+def _tell(found: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    flat = ((name, json.dumps(value) if isinstance(value, dict) else value) for name, value in found.items())
+    output.print_table(("", ""), [(name.replace("_", " "), value) for name, value in flat if value not in (None, "")])
 
 
 def accounts_of(core: Core, merchant: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -102,6 +102,21 @@ def identify(core: Core, mode: str, account: NewAccount) -> AccountIdentity:
     return identity
 
 
+def replace_secrets(
+    core: Core, connection: Connection, scope: Scope, row: Mapping[Any, Any], account: NewAccount
+) -> None:
+    """The same account under new credentials, webhook secrets or both; good ones end a suspension."""
+    identity = AccountIdentity(row["identity"], "live" if scope.mode == "live" else "test")
+    secrets = account.webhook_secrets or _newest_secrets(core, connection, scope, row)
+    _store(core, connection, scope, row["id"], replace(account, webhook_secrets=secrets), identity)
+
+
+def _newest_secrets(core: Core, connection: Connection, scope: Scope, row: Mapping[Any, Any]) -> list[str]:
+    place = Place("provider_accounts", "webhook_secrets_sealed", row["id"])
+    kept = core.vault.merchant_key(connection, scope).open_json(place, row["webhook_secrets_sealed"])
+    return [one["secret"] for one in kept if one["until"] is None]
+
+
 def _find(connection: Connection, scope: Scope, provider: str, identity: str) -> UUID | None:
     columns = provider_accounts.c
     query = sa.select(columns.id).where(
@@ -173,10 +188,10 @@ def list_accounts(core: Core, scope: Scope) -> list[dict[str, Any]]:
     )
     with core.database.scoped(scope) as connection:
         found = connection.execute(query).mappings().all()
-    return [_shown(row) for row in found]
+    return [shown(row) for row in found]
 
 
-def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
+def shown(row: Mapping[Any, Any]) -> dict[str, Any]:
     name = public_id("provider_account", row["id"])
     return {
         "id": name,

@@ -221,3 +221,25 @@ def test_key_file_is_made_once(up: Up) -> None:
     assert path.stat().st_mode & 0o077 == 0
     assert up.command("keys", "make-file", str(path)).returncode == 1
     assert path.read_text() == before
+
+
+def test_an_account_is_drained_tuned_and_its_webhook_secret_rotated(up: Up) -> None:
+    account, why = up.details["accounts"]["stripe"], ("--reason", "planned", "--actor", "ada")
+    assert answer(up, "accounts", "drain", account, *why)["status"] == "draining"
+    assert answer(up, "accounts", "enable", account, *why)["status"] == "enabled"
+    assert answer(up, "accounts", "set", account, "--exclusive", "--pace", "90", *why)["settings"]["exclusive"] is True
+    assert answer(up, "accounts", "set", account, "--shared", *why)["settings"]["exclusive"] is False
+    secret = "whsec_0123456789abcdef0123456789abcdef"
+    options = ("--webhook-secret-only", "--stdin", "--json", *why)
+    done = up.command("accounts", "rotate", account, *options, text=json.dumps({"webhook_secret": secret}))
+    assert done.returncode == 0, done.stderr
+    assert secret not in done.stdout + done.stderr
+    assert answer(up, "accounts", "show", account)["open_work"].keys() == {
+        "payments",
+        "transactions",
+        "refunds",
+        "disputes",
+    }
+    twice = up.command("accounts", "enable", account, *why)
+    assert (twice.returncode, "enabled already" in twice.stderr) == (1, True)
+    assert up.command("accounts", "show", "acc_1").returncode == 1
