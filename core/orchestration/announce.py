@@ -26,6 +26,7 @@ from core.orchestration import (
     status_manager,
 )
 from core.orchestration.context import Cause, Core
+from core.orchestration.failover import CLOSES
 from core.orchestration.jobs import Job
 from core.orchestration.steps import Ask, Send, Step
 from core.persistence.database import Scope, present
@@ -73,7 +74,7 @@ def cancel(core: Core, connection: Connection, job: Job, payment: Row) -> Step |
     if payment["status"] in FINAL_PAYMENT:
         return _refused(connection, job, f"the payment is already {payment['status']}")
     begun = rows.latest_start(sent)
-    if begun is None or begun["status"] == "not_executed":
+    if begun is None or begun["status"] in ("not_executed", "declined"):
         return _cancel_unsent(core, connection, job, payment)
     if begun["status"] in ("sent", "unknown"):
         return _wait(connection, job, "the charge")
@@ -102,7 +103,9 @@ def close(core: Core, connection: Connection, job: Job, payment: Row) -> Step | 
     transaction_id, number = new_id(), _count(sent, "void") + 1
     payable = {**left[-1], "provider_id": left[-1]["extra"][CANCEL_AFTER_DECLINE]}
     request = requests.void_request(payment, payable, transaction_id, number)
-    return announce_new(core, connection, job, payment, account, "void", number, transaction_id, request)
+    return announce_new(
+        core, connection, job, payment, account, "void", number, transaction_id, request, closes=left[-1]["id"]
+    )
 
 
 def _cancel_unsent(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:
@@ -220,6 +223,7 @@ def announce_new(
     request: Request,
     *,
     refund_id: UUID | None = None,
+    closes: UUID | None = None,
 ) -> Send | Ask:
     """The row exists, with its provider key, before the call: a crash from here on leaves a trace.
 
@@ -236,7 +240,7 @@ def announce_new(
         "provider_account_id": account.account_id,
         "provider_key": request.provider_key,
         "request_sealed": requests.seal(core, connection, job.scope, transaction_id, request),
-        "extra": {"job": str(job.id)},
+        "extra": {"job": str(job.id), **({CLOSES: str(closes)} if closes is not None else {})},
     }
     if restored.asks_first(job):
         row = status_manager.create_transaction(connection, payment, restored.as_if_sent(job, values), cause_of(job))

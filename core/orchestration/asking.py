@@ -1,16 +1,17 @@
-"""The one door to a provider: a place among the calls in flight, a moment of the account's pace, then the call."""
+"""The one door to a provider: a place among the calls in flight, the breaker's leave, a moment of pace, the call."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 
 from core import points
 from core.domain.outcomes import Unknown
-from core.orchestration import in_flight, pacing, provider_manager
+from core.orchestration import breaker, health, in_flight, pacing, provider_manager
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.provider_manager import OpenedAccount
@@ -20,6 +21,13 @@ log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
 
+@dataclass(slots=True)
+class Took:
+    """How long the call itself took; None while there was none."""
+
+    ms: int | None = None
+
+
 def ask(
     core: Core,
     job: Job,
@@ -27,39 +35,51 @@ def ask(
     operation: str,
     call: Callable[[], Answer],
     announced: float | None = None,
+    took: Took | None = None,
 ) -> Answer | float:
     """What `call` returns; or seconds, when its turn is too far away to wait for.
 
-    No transaction may be open here. `announced` is the monotonic clock's time, in seconds, at which the call was
-    committed to; now unless it is given. Raises LeaseLost.
+    They are a `breaker.KeptBack` where the breaker is open or the provider has asked to wait. No transaction may be
+    open here, and no lock is held while the provider is called. `announced` is the monotonic clock's time, in seconds,
+    at which the call was committed to; now unless it is given. `took` is filled in. Raises LeaseLost.
     """
     announced = time.monotonic() if announced is None else announced
     with in_flight.call(core, account) as kept_back:
         if kept_back:
             return float(kept_back)
-        wait = provider_manager.pause(core, job.scope, account, operation)
-        if wait > pacing.MAX_PAUSE:
-            return float(wait)
-        if wait > 0:
-            time.sleep(wait)
-        # A worker that slept through its lease must not send: another one may be at it.
-        if time.monotonic() - announced > core.settings.lease:
-            raise LeaseLost(str(job.id))
-        points.reached("call.sending", job.kind)
-        answer = _timed(account, operation, call)
-        points.reached("call.answered", job.kind)
-        return answer
+        permit = breaker.permit(core, account, operation, job.payment_id or job.id)
+        if isinstance(permit, float):
+            return permit
+        try:
+            wait = max(permit.wait, provider_manager.pause(core, job.scope, account, operation))
+            if wait > pacing.MAX_PAUSE:
+                return float(wait)
+            if wait > 0:
+                time.sleep(wait)
+            # A worker that slept through its lease must not send: another one may be at it.
+            if time.monotonic() - announced > core.settings.lease:
+                raise LeaseLost(str(job.id))
+            points.reached("call.sending", job.kind)
+            answer = _timed(core, account, operation, call, took)
+            points.reached("call.answered", job.kind)
+            return answer
+        finally:
+            permit.end()
 
 
-def _timed(account: OpenedAccount, operation: str, call: Callable[[], Answer]) -> Answer:
+def _timed(core: Core, account: OpenedAccount, operation: str, call: Callable[[], Answer], took: Took | None) -> Answer:
     started = time.monotonic()
     answer = call()
+    ms = round((time.monotonic() - started) * 1000)
+    health.observe(core, account, operation, answer, ms)
+    if took is not None:
+        took.ms = ms
     log.info(
         "provider_call",
         provider=account.provider.name,
         operation=operation,
         outcome=type(answer).__name__,
-        duration_ms=round((time.monotonic() - started) * 1000),
+        duration_ms=ms,
     )
     return answer
 

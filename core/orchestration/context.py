@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
+from core.orchestration.health import Health
 from core.orchestration.pacing import Pacer, PrivatePacer, SharedPacer
 from core.persistence.database import Database, Scope, open_database
 from core.persistence.vault import KeyUnavailable, Vault, read_key_file
@@ -38,6 +39,7 @@ class Core:
     vault: Vault
     wake: Wake = no_wake
     pacer: Pacer = field(default_factory=PrivatePacer)
+    health: Health = field(default_factory=Health)
     # Settles outcomes with others; None settles each by itself.
     together: Together | None = None
     # The machine's own time, for what the outside world stamps (webhook signatures); rows use the database's.
@@ -93,6 +95,7 @@ class Cause:
     actor: str
     request_id: str | None = None
     reference: str | None = None  # the webhook or job behind it
+    took_ms: int | None = None  # the call whose answer this is, in milliseconds
 
 
 def open_core(settings: Settings, pool_size: int, application: str, wake: Wake = no_wake) -> Core:
@@ -101,4 +104,6 @@ def open_core(settings: Settings, pool_size: int, application: str, wake: Wake =
         raise KeyUnavailable("set TOLLGATE_KEY_FILE to the file that holds the sealing keys")
     keys = read_key_file(settings.key_file)
     database = open_database(settings.database_url, pool_size, application)
-    return Core(settings, database, Vault(keys), wake, SharedPacer(settings.redis_url))
+    return Core(
+        settings, database, Vault(keys), wake, SharedPacer(settings.redis_url), health=Health(settings.redis_url)
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -31,7 +31,9 @@ from core.orchestration import (
     settle,
     starting,
 )
+from core.orchestration.breaker import KeptBack
 from core.orchestration.context import Core
+from core.orchestration.failover import KEPT_BACK
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.steps import Ask, Enrol, Send, Step
 from core.orchestration.together import Alone
@@ -210,7 +212,10 @@ def _run_money(core: Core, job: Job, begun: Begun | None) -> None:
     for _ in range(_MAX_STEPS):
         if step is None:
             return
-        result = take(core, job, step, announced)
+        took = asking.Took()
+        result = take(core, job, step, announced, took)
+        if isinstance(step, Send) and took.ms is not None:
+            step = replace(step, took_ms=took.ms)
         step = _settle(core, job, step, result)
         announced = time.monotonic()
     log.warning("too_many_steps")
@@ -226,13 +231,15 @@ def _begin(core: Core, job: Job) -> Begun:
     return Begun(step, at)
 
 
-def take(core: Core, job: Job, step: Step, announced: float | None = None) -> LookUp:
+def take(
+    core: Core, job: Job, step: Step, announced: float | None = None, took: asking.Took | None = None
+) -> LookUp:
     """Make the provider call of a step, if its account has a place for it. No transaction is open here.
 
     `announced` is the monotonic clock's time, in seconds, at which the step was committed; now unless it is given.
     """
     call = asking.guarded(partial(_perform, step))
-    answer: LookUp | float = asking.ask(core, job, step.account, _operation(step), call, announced)
+    answer: LookUp | float = asking.ask(core, job, step.account, _operation(step), call, announced, took)
     return _kept_back(step, answer) if isinstance(answer, float) else answer
 
 
@@ -261,6 +268,8 @@ def _kept_back(step: Step, pause: float) -> LookUp:
     """It did not leave, and comes back after `pause` seconds."""
     if isinstance(step, Ask):
         return settle.paced_look_up(pause)
+    if isinstance(step, Send) and isinstance(pause, KeptBack):
+        return NotExecuted(pause.reason, KEPT_BACK[pause.reason], retry_after=pause)
     return NotExecuted(NotExecutedReason.RATE_LIMITED, pacing.PACED, retry_after=pause)
 
 

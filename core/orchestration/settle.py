@@ -26,8 +26,9 @@ from core.domain.outcomes import (
     failover_key,
 )
 from core.domain.statuses import may_step
-from core.orchestration import announce, jobs, provider_manager, restored, router, starting, status_manager
+from core.orchestration import announce, jobs, provider_manager, restored, retries, router, starting, status_manager
 from core.orchestration.context import Cause, Core
+from core.orchestration.failover import CROSSES, KEPT_BACK, Decision
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.pacing import PACED
 from core.orchestration.steps import Ask, Send, Step
@@ -82,6 +83,9 @@ def _answered(
     if applied.review is not None:
         jobs.finish(connection, job, "needs_review", {"code": "contradiction", "message": applied.review})
         return None
+    if isinstance(result, Declined) and job.kind == "create_payment" and applied.payment["status"] == "processing":
+        _try_again(core, connection, job, applied, result, cause)
+        return None
     if transaction["kind"] == "void" and applied.payment["status"] == "canceled":
         announce.close_start(core, connection, applied.payment, cause)
     refused = transaction["kind"] == "void" and isinstance(result, Declined)
@@ -94,10 +98,32 @@ def _answered(
     return None
 
 
+def _try_again(
+    core: Core, connection: Connection, job: Job, applied: status_manager.Applied, result: Declined, cause: Cause
+) -> None:
+    """A soft decline that the status manager has left the payment open after: later anew, or at another account."""
+    payment, transaction = applied.payment, applied.transaction
+    error = {"code": result.decline.code, "message": "declined for now; it is tried again"}
+    decision = retries.decide(connection, payment, transaction, result)
+    if decision is Decision.ELSEWHERE and _another(
+        core, connection, job, payment, transaction, Elsewhere.IF_ROUTE_SAYS
+    ):
+        jobs.requeue(connection, job, 0.0, error)
+        return
+    starts = retries.starts_of(rows.transactions_of(connection, payment["id"]))
+    when = retries.due(starts)
+    if decision is Decision.RETRY_NEW and when is not None:
+        jobs.requeue(connection, job, max(0.0, (when - present(connection)).total_seconds()), error)
+        return
+    status_manager.fail_unsent(core, connection, payment, result.decline.as_dict(), cause)
+    jobs.finish(connection, job)
+
+
 def _cause(step: Step, job: Job) -> Cause:
     """What taught us: the answer to a send, or a look-up."""
     kind: Literal["answer", "look_up"] = "look_up" if isinstance(step, Ask) else "answer"
-    return Cause(kind, "worker", job.arguments.get("request_id"), job.reference)
+    took_ms = step.took_ms if isinstance(step, Send) else None
+    return Cause(kind, "worker", job.arguments.get("request_id"), job.reference, took_ms)
 
 
 def _not_executed(
@@ -110,7 +136,7 @@ def _not_executed(
     result: NotExecuted,
 ) -> Step | None:
     if step.was_ambiguous:
-        if result.detail == PACED:
+        if result.detail in _NEVER_LEFT:
             _kept_back(connection, transaction)
             jobs.keep_back(connection, job, result.retry_after or 1.0)
             return None
@@ -125,22 +151,45 @@ def _not_executed(
         _kept_back(connection, transaction)
         jobs.keep_back(connection, job, result.retry_after or 1.0)
         return None
-    permitted = FAILOVER[failover_key(result)]
-    if permitted.elsewhere is not Elsewhere.NO and _others(connection, job, payment, transaction, permitted.elsewhere):
-        cause = _cause(step, job)
-        status_manager.apply(core, connection, payment, transaction, result, cause, keep_payment=True)
-        jobs.requeue(connection, job, 0.0, _error(result))
-        return None
     delays = core.settings.retry_delays
-    closes_anew = job.kind == "close_payment" and transaction["number"] > 1
-    if permitted.retry is Retry.SAME_KEY and transaction["send_count"] <= len(delays) and not closes_anew:
-        _keep(connection, transaction, result)
-        delay = max(delays[transaction["send_count"] - 1], result.retry_after or 0.0)
-        jobs.requeue(connection, job, delay, _error(result))
-        return None
-    if job.kind == "close_payment":
-        return _close_later(core, connection, job, step, transaction, result)
-    return announce.give_up(core, connection, job, payment, transaction, result, _cause(step, job))
+    match _what_follows(core, connection, job, payment, transaction, result):
+        case Decision.ELSEWHERE:
+            cause = _cause(step, job)
+            status_manager.apply(core, connection, payment, transaction, result, cause, keep_payment=True)
+            jobs.requeue(connection, job, 0.0, _error(result))
+        case Decision.SAME_KEY:
+            _keep(connection, transaction, result)
+            delay = max(delays[transaction["send_count"] - 1], result.retry_after or 0.0)
+            jobs.requeue(connection, job, delay, _error(result))
+        case Decision.REVIEW:
+            _review(connection, job, transaction, "outcome_unknown", "another charge of the payment is open as well")
+        case _ if job.kind == "close_payment":
+            return _close_later(core, connection, job, step, transaction, result)
+        case _:
+            return announce.give_up(core, connection, job, payment, transaction, result, _cause(step, job))
+    return None
+
+
+#: Kept back by us, on our own account or for the breaker's or the provider's sake: nothing was sent.
+_NEVER_LEFT = frozenset({PACED, *KEPT_BACK.values()})
+
+
+def _what_follows(
+    core: Core, connection: Connection, job: Job, payment: Row, transaction: Row, result: NotExecuted
+) -> Decision:
+    """By the one table, with what only rows and router know: whether tries are left, and another account."""
+    sends_left = transaction["send_count"] <= len(core.settings.retry_delays)
+    sends_left = sends_left and not (job.kind == "close_payment" and transaction["number"] > 1)
+    permitted = FAILOVER[failover_key(result)]
+    if not status_manager.is_start(transaction):
+        again = permitted.retry is Retry.SAME_KEY and sends_left
+        return Decision.SAME_KEY if again else Decision.GIVE_UP
+    decision = retries.decide(connection, payment, transaction, result, sends_left=sends_left)
+    if decision is Decision.ELSEWHERE and not _another(
+        core, connection, job, payment, transaction, permitted.elsewhere
+    ):
+        return retries.decide(connection, payment, transaction, result, sends_left=sends_left, others=False)
+    return decision
 
 
 def _close_later(
@@ -157,13 +206,13 @@ def _close_later(
     return None
 
 
-def _others(connection: Connection, job: Job, payment: Row, transaction: Row, elsewhere: Elsewhere) -> bool:
-    """Is there another account? Only a redirect can cross: a token belongs to the account that made it."""
-    if payment["method"] != "redirect" or not status_manager.is_start(transaction):
+def _another(
+    core: Core, connection: Connection, job: Job, payment: Row, transaction: Row, elsewhere: Elsewhere
+) -> bool:
+    """Is there another account that could carry the payment?"""
+    if payment["method"] not in CROSSES or not status_manager.is_start(transaction):
         return False
-    starts = [row for row in rows.transactions_of(connection, payment["id"]) if status_manager.is_start(row)]
-    if elsewhere is Elsewhere.ONCE and len(starts) > 1:
-        return False
+    starts = retries.starts_of(rows.transactions_of(connection, payment["id"]))
     used = starting.used_accounts(starts) | {transaction["provider_account_id"]}
     wish = starting.wish_of(connection, payment)
     found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish)
@@ -254,7 +303,7 @@ def _not_found(core: Core, connection: Connection, job: Job, step: Ask, payment:
             connection, job, transaction, "refund_unconfirmed", "absent from the provider's list twice; not sent again"
         )
         return None
-    if restored.is_marked(transaction) and _others(connection, job, payment, transaction, Elsewhere.YES):
+    if restored.is_marked(transaction) and _another(core, connection, job, payment, transaction, Elsewhere.YES):
         return _ask_elsewhere(core, connection, job, step, payment, transaction)
     if too_old:
         cause = _cause(step, job)

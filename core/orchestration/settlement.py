@@ -25,6 +25,7 @@ from core.domain.outcomes import (
     Unknown,
 )
 from core.domain.statuses import CHARGE_KINDS, SURPLUS_ONLY, may_step
+from core.orchestration.failover import CLOSES
 
 Row = Mapping[Any, Any]
 
@@ -283,6 +284,8 @@ def captured_sums(asked: int, facts: Facts) -> dict[str, Any]:
 
 
 def _void(made: Plan, payment: Row, transaction: Row, refund: Row | None, outcome: Outcome) -> None:
+    if CLOSES in transaction["extra"]:
+        return
     if isinstance(outcome, Succeeded | Canceled) and may_step("payment", payment["status"], "canceled"):
         made.payment_status = "canceled"
 

@@ -18,6 +18,7 @@ from core.orchestration import (
     payment_methods,
     provider_manager,
     requests,
+    retries,
     router,
     status_manager,
 )
@@ -43,8 +44,11 @@ def start(core: Core, connection: Connection, job: Job, payment: Row) -> Step | 
     current = rows.latest_start(sent)
     if current is not None and current["status"] in ("sent", "unknown"):
         return announce.go_on(core, connection, job, payment, current)
-    if payment["status"] in FINAL_PAYMENT or (current is not None and current["status"] != "not_executed"):
+    left = current is None or current["status"] in ("not_executed", "declined")
+    if payment["status"] in FINAL_PAYMENT or not left:
         jobs.finish(connection, job)
+        return None
+    if _has_to_wait(core, connection, job, payment, sent):
         return None
     return _start_anew(core, connection, job, payment, sent)
 
@@ -55,6 +59,19 @@ def start_new(core: Core, connection: Connection, job: Job, payment: Row) -> Ste
         jobs.finish(connection, job)
         return None
     return _start_anew(core, connection, job, payment, [])
+
+
+def _has_to_wait(core: Core, connection: Connection, job: Job, payment: Row, sent: Sequence[Row]) -> bool:
+    """Nothing new is sent before its time, nor while an earlier attempt has charged or still may."""
+    wait = retries.next_step(connection, payment, sent)
+    if wait is None:
+        decline = _last_decline(retries.starts_of(sent))
+        status_manager.fail_unsent(core, connection, payment, decline, announce.cause_of(job))
+        jobs.finish(connection, job)
+        return True
+    if wait > 0:
+        jobs.requeue(connection, job, wait, {"code": "declined", "message": "declined for now; it is tried again"})
+    return wait > 0
 
 
 def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent: Sequence[Row]) -> Step | None:

@@ -19,7 +19,7 @@ from core.domain import representations
 from core.domain.identifiers import new_id
 from core.domain.outcomes import CANCEL_AFTER_DECLINE, DisputeFacts, Facts, NextAction, Outcome
 from core.domain.statuses import CHARGE_KINDS, FINAL_PAYMENT, check_step
-from core.orchestration import dispute_plan, jobs, keepsakes, settlement, traces
+from core.orchestration import dispute_plan, jobs, keepsakes, retries, settlement, traces
 from core.orchestration.backoff import spread
 from core.orchestration.context import Cause, Core
 from core.persistence import pipeline
@@ -125,12 +125,16 @@ def apply(
     *,
     keep_payment: bool = False,
 ) -> Applied:
-    """Carry an outcome into the locked rows. With `keep_payment` only the attempt ends (failover)."""
+    """Carry an outcome into the locked rows. With `keep_payment` only the attempt ends (failover).
+
+    So it does after a decline that may be followed by another try.
+    """
     refund = rows.lock_refund(connection, transaction["refund_id"]) if transaction["refund_id"] else None
     plan = settlement.plan(payment, transaction, refund, outcome)
     if cause.kind != "webhook":  # the inbox keeps those
         traces.store_body(core, connection, transaction, outcome)
-    if keep_payment:
+    plan.transaction.update({} if cause.took_ms is None else {"call_ms": cause.took_ms})
+    if keep_payment or retries.keeps_open(connection, payment, transaction, outcome):
         plan.payment_status, plan.payment = None, {}
     if plan.stale:
         return Applied(payment, transaction, stale=True)

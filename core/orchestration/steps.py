@@ -18,6 +18,8 @@ class Send:
     request: Request
     # An earlier send may have arrived: then a refusal of this one proves nothing about that one.
     was_ambiguous: bool
+    # How long its call took, in milliseconds, once there was one.
+    took_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
