@@ -32,6 +32,7 @@ class DirectoryLock:
         self._path = directory / "lock"
         self._directory = directory
         self.descriptor = -1
+        self.held = False
 
     def take(self, on_wait: Callable[[], None] = lambda: None) -> None:
         """Takes it, waiting only for what a killed supervisor left behind.
@@ -50,6 +51,7 @@ class DirectoryLock:
                 on_wait()
                 told = True
             time.sleep(0.05)
+        self.held = True
         self.tell({})
 
     def tell(self, details: dict[str, Any]) -> None:
@@ -60,6 +62,7 @@ class DirectoryLock:
         os.pwrite(self.descriptor, text.encode(), 0)
 
     def release(self) -> None:
+        self.held = False
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1

@@ -64,7 +64,7 @@ class Service:
         self._environ = {**(own if environ is None else environ), **(env or {})}
         self._port, self._sandbox, self._temporary = port, sandbox, temporary
         self._workers = workers or os.cpu_count() or 1
-        self._report, self._progress, self._via = report, progress, via
+        self._report, self._say, self._via = report, progress, via
         self.data_dir = Path(os.path.abspath(data_dir))
         self.api_url = self.redis_url = ""
         self.sandbox_urls: dict[str, str] = {}
@@ -193,6 +193,12 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _progress(self, sentence: str) -> None:
+        """For the person at this terminal, and for one who asks from another (`tollgate doctor`)."""
+        if self._lock is not None and self._lock.held:
+            self._lock.tell({"starting": sentence})
+        self._say(sentence)
 
     def _start_parts(self, directory: Path) -> None:
         secrets, ports = Secrets(directory), Ports(directory / "ports.json")

@@ -80,6 +80,10 @@ def look(target: Target, since: float | None, logs: Iterable[Path]) -> list[Line
         "I6": "the seals of the log: not built yet",
         "I7": "" if files else "no logs here; name some with --log",
     }
+    empty = "nothing to check yet" if since is None else "nothing was made in this time"
+    for name, (looked, broken) in rows.items():
+        if looked.startswith("0 ") and not broken:
+            rows[name], notes[name] = ("", broken), "; ".join(filter(None, (empty, notes.get(name))))
     return [Line(name, INVARIANTS[name], *rows[name], notes.get(name, "")) for name in INVARIANTS]
 
 

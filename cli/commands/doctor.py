@@ -27,9 +27,10 @@ from cli.checks import (
     start,
     words,
 )
-from cli.checks.finding import Finding, Situation
+from cli.checks.finding import Finding, Situation, skipped
 from cli.commands import options, output
 from cli.errors import Refused
+from cli.lock import running
 
 CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     machine.check,
@@ -62,6 +63,13 @@ def look(data_dir: Path, api_servers: int | None = None, workers: int | None = N
 
 
 def examine(situation: Situation) -> Iterator[Finding]:
+    """While the service starts, what is not up yet is no fault, and is not asked."""
+    holder = running(situation.data_dir)
+    if holder is not None and not holder.get("api"):
+        yield from machine.check(situation)
+        yield from files.check(situation)
+        yield skipped("Service", f"starting: {holder.get('starting', 'its first step')}; look again when it is up")
+        return
     for check in CHECKS:
         yield from check(situation)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from cli.checks import broker, connections, credentials, lanes, start, words
+from cli.checks import broker, connections, credentials, invariants, lanes, start, words
 from cli.checks.finding import Finding, Situation
 from cli.databases import Databases
 from cli.ports import free_port
@@ -20,6 +20,7 @@ from core.persistence.tables import provider_accounts
 from core.persistence.vault import Place
 from core.settings import Settings
 from tests.support.broker import Broker
+from tests.support.databases import Urls
 from tests.support.worker import write_keys
 from tests.support.world import World
 
@@ -168,3 +169,13 @@ class TestCredentials:
         assert found.verdict == "failed"
         assert "This is a live key of Stripe, but the account is for test mode" in found.detail
         assert secret not in str(found)
+
+
+def test_an_empty_installation_has_nothing_to_check_yet(database: Urls, tmp_path: Path) -> None:
+    addresses = Databases(database.owner, database.api, database.worker)
+    target = Target(tmp_path, addresses, "", tmp_path / "keys.json", embedded=False)
+    lines = {line.invariant: line for line in invariants.look(target, None, ())}
+    assert {(lines[name].verdict, lines[name].note) for name in ("I1", "I2", "I3", "I4")} == {
+        ("skipped", "nothing to check yet")
+    }
+    assert lines["I8"].verdict == "ok"

@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from sqlalchemy.exc import SQLAlchemyError
 
-from cli.main import COMMANDS
+from cli.main import COMMANDS, tollgate
+from cli.service import Service
 
 TOLLGATE = Path(sys.executable).with_name("tollgate")
 
@@ -101,3 +104,21 @@ def test_doctor_names_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     assert "TOLLGATE_LEASE" in failed["Settings"]["detail"]
     assert "hunter2" not in done.stdout
     assert done.returncode == 1
+
+
+def test_doctor_says_which_step_of_the_start_is_under_way(tmp_path: Path) -> None:
+    """As `tollgate up` tells it: a Postgres that is away stops it at its first question there."""
+    environ = {"DATABASE_URL": "postgresql://owner:x@127.0.0.1:1/shop", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    told: list[tuple[str, int, dict[str, tuple[str, str]]]] = []
+
+    def look(sentence: str) -> None:
+        done = CliRunner().invoke(tollgate, ["doctor", "--json"], env={"TOLLGATE_DATA_DIR": str(tmp_path), **environ})
+        found = {one["subject"]: (one["verdict"], one["detail"]) for one in json.loads(done.stdout)}
+        told.append((sentence, done.exit_code, found))
+
+    with pytest.raises(SQLAlchemyError):
+        Service(tmp_path, environ=environ, progress=look).start()
+    ((sentence, code, found),) = told
+    assert sentence == "Migrating the database"
+    assert found["Service"] == ("skipped", "starting: Migrating the database; look again when it is up")
+    assert (code, "Redis" in found) == (0, False)
