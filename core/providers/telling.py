@@ -64,6 +64,7 @@ class StatementLine:
 
     `amount` before the fee, `fee` what the provider keeps of it, `net` what is left: net = amount - fee. All in minor
     units of `currency`, which is that of the balance. `source` is the charge, refund, dispute or payout it is about.
+    `charge` is the charge that a refund or dispute belongs to; of a charge itself, its other name.
     """
 
     line_id: str
@@ -81,6 +82,11 @@ class StatementLine:
     original_currency: str | None = None
     exchange_rate: str | None = None
     provider_kind: str | None = None
+    charge: str | None = None
+    settled: bool = False  # of a payout: what it is made of has been told whole, and will not change
+    # Of a payout: what was taken out of it for refunds and disputes that do not say which payout they left with.
+    # None where every line says its payout.
+    deducted: int | None = None
 
 
 class ListingBroken(Exception):

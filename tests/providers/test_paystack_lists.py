@@ -327,7 +327,7 @@ def test_refunds_and_lost_disputes_leave_the_balance(paystack: ScriptedPaystack)
     ]
     lines = statement(listed(paystack, refunds=refunds, disputes=disputes))
     assert [(line.line_id, line.kind, line.net, line.payout) for line in lines] == [
-        ("refund:15581137", "refund", -5000, "3090024"),
+        ("refund:15581137", "refund", -5000, None),  # 3090024 took the last part of it, perhaps not all
         ("refund:2", "refund", -700, None),
         ("refund:2:failed", "refund_failure", 700, None),
         ("dispute:358950", "dispute", -500000, None),
@@ -340,8 +340,8 @@ def test_francs_are_whole_and_never_told_too_high(paystack: ScriptedPaystack) ->
     listed(paystack, settlements=[one])
     francs = row(amount=150000, requested_amount=150000, currency="XOF", fees=4801)
     paystack.on("GET", "/settlement/3090024/transactions", 200, refund_list(francs))
-    payout, charge = statement(paystack)
-    assert payout.net == -1451
+    charge, payout = statement(paystack)
+    assert (payout.net, payout.settled, payout.deducted) == (-1451, True, 0)
     assert (charge.amount, charge.fee, charge.net) == (1500, 49, 1451)
 
 

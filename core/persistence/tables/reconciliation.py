@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import UUID
 
 from core.persistence.tables.base import (
-    created, identifier, json, link, metadata, number, small, tenant, text, when,
+    created, flag, identifier, json, link, metadata, number, small, tenant, text, when,
 )  # fmt: skip
 
 
@@ -60,6 +60,9 @@ statement_lines = sa.Table(
     text("original_currency"),
     text("exchange_rate"),
     text("provider_kind"),
+    link("run_id"),
+    when("read_for"),
+    text("reported"),
     created(),
     created("updated_at"),
 )
@@ -72,7 +75,16 @@ payouts = sa.Table(
     *tenant(),
     text("status", False),
     text("currency", False),
-    *(number(name) for name in "paid_out gross fees refunds disputes adjustments difference".split()),
+    *(number(name) for name in "paid_out gross fees refunds disputes adjustments".split()),
+    number("deducted", True),
+    number("carried_in"),
+    number("carried_over"),
+    flag("opening"),
+    number("difference"),
+    json("exchanged", False),
+    flag("settled"),
+    when("failed_at"),
+    text("reported"),
     small("lines"),
     small("foreign_lines"),
     number("foreign_net"),

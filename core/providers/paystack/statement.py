@@ -11,30 +11,43 @@ from core.domain.money import InvalidMoney
 from core.providers.base import ListingBroken, StatementLine
 from core.providers.paystack.changes import DISPUTES_CHANGE_FOR, REFUNDS_CHANGE_FOR
 from core.providers.paystack.client import PaystackClient
-from core.providers.paystack.currencies import fee_from_hundredths, floor_from_hundredths, from_hundredths
-from core.providers.paystack.disputes import status_of
+from core.providers.paystack.currencies import (
+    fee_from_hundredths,
+    floor_from_hundredths,
+    from_hundredths,
+    whole_number,
+)
+from core.providers.paystack.disputes import charge_ids, status_of
 from core.providers.paystack.lists import Row, rows, window
 from core.providers.paystack.outcomes import row_answer, unknown
 from core.providers.paystack.reading import mark_of, read_id, read_time, word
 from core.providers.paystack.refunds import mark_in
 from core.providers.paystack.statuses import TRANSACTION_STATUSES, succeeded
 
+#: Of a settlement that has been paid to the bank, or come back: its content does not change any more.
+_ENDED = ("success", "failed")
+
 
 def list_statement(client: PaystackClient, since: datetime, until: datetime) -> Iterator[StatementLine]:
     """Settlements of the window with the charges they hold, then what is not settled yet, refunds and disputes.
 
     A charge is told once, with its settlement where it has one. Paystack takes refunds and disputes out of later
-    settlements, in parts if need be, and does not say out of which. Raises ListingBroken.
+    settlements, in parts if need be, and does not say out of which: of a refund in parts it names the last one. So
+    they are told without a settlement, with the time from which they may be taken (`available_at`), and a settlement
+    says how much was taken out of it (`deducted`). Raises ListingBroken.
     """
     told: set[str] = set()
     for settlement in rows(client, "/settlement", query=window(since, until)):
         number = read_id(settlement.get("id")) or ""
-        yield from _payout(settlement, number)
+        fractions = Fractions(_currency(settlement))
         for row in rows(client, "/settlement", number, "transactions"):
             line = _charge(row, number)
             if line is not None:
-                told.add(line.line_id)
+                if line.created_at is None or since <= line.created_at <= until:
+                    told.add(line.line_id)  # older ones are not told again below
+                fractions.add(row, line)
                 yield line
+        yield from _payout(settlement, number, fractions)
     for row in rows(client, "/transaction", query=window(since, until)):
         line = _charge(row, None)
         if line is not None and line.line_id not in told:
@@ -46,10 +59,29 @@ def list_statement(client: PaystackClient, since: datetime, until: datetime) -> 
 
 
 def _within(line: StatementLine, since: datetime, until: datetime) -> bool:
-    return line.created_at is None or since <= line.created_at <= until
+    """Made in it, or due in it: a refund may be carried out long after it was asked for."""
+    moments = [moment for moment in (line.created_at, line.available_at) if moment is not None]
+    return not moments or any(since <= moment <= until for moment in moments)
 
 
-def _payout(row: Row, number: str) -> Iterator[StatementLine]:
+class Fractions:
+    """What the charges of a settlement lose or win by being told in whole francs, one by one."""
+
+    def __init__(self, currency: str) -> None:
+        self._currency = currency
+        self._exact = 0  # in hundredths
+        self._told = 0
+
+    def add(self, row: Row, line: StatementLine) -> None:
+        self._exact += (whole_number(row.get("amount")) or 0) - (whole_number(row.get("fees")) or 0)
+        self._told += line.net
+
+    def lost(self) -> int:
+        """In minor units: what all of them leave when they are rounded once, less what was told."""
+        return (floor_from_hundredths(max(self._exact, 0), self._currency) or 0) - self._told if self._exact else 0
+
+
+def _payout(row: Row, number: str, fractions: Fractions) -> Iterator[StatementLine]:
     """What left the balance for the merchant's bank; one that is pending has not left, one that failed came back."""
     status = row.get("status")
     if status == "pending":
@@ -62,7 +94,13 @@ def _payout(row: Row, number: str) -> Iterator[StatementLine]:
     when = read_time(row.get("createdAt"), row.get("settlement_date"))
     arrives = read_time(row.get("settlement_date"))
     line = StatementLine(f"settlement:{number}", "payout", -amount, 0, -amount, currency, number, None, number, when)
-    yield replace(line, available_at=arrives, provider_kind=word(status))
+    deducted = floor_from_hundredths(row.get("deductions"), currency) or 0
+    settled = status in _ENDED
+    yield replace(line, available_at=arrives, provider_kind=word(status), deducted=deducted, settled=settled)
+    lost = fractions.lost()
+    if lost:
+        rounding = replace(line, line_id=f"settlement:{number}:rounding", kind="adjustment", amount=lost, net=lost)
+        yield replace(rounding, provider_kind="rounding")
     if status == "failed":
         back = replace(line, line_id=f"settlement:{number}:failed", kind="payout_failure", amount=amount, net=amount)
         yield replace(back, created_at=read_time(row.get("updatedAt")) or when)
@@ -86,6 +124,7 @@ def _charge(row: Row, settlement: str | None) -> StatementLine | None:
         source=word(row.get("reference")),
         transaction_id=mark_of(row),
         payout=settlement,
+        charge=number,
         created_at=read_time(row.get("paid_at"), row.get("paidAt"), row.get("created_at"), row.get("createdAt")),
         provider_kind=word(row.get("channel")),
     )
@@ -98,15 +137,16 @@ def _refund(row: Row) -> Iterator[StatementLine]:
         return
     currency = _currency(row)
     amount = _sum(row, "amount", currency)
-    payout, when = read_id(row.get("settlement")), read_time(row.get("createdAt"), row.get("created_at"))
-    line = StatementLine(
-        f"refund:{number}", "refund", -amount, 0, -amount, currency, number, mark_in(row), payout, when
-    )
-    yield replace(line, provider_kind=word(row.get("status")))
+    when = read_time(row.get("createdAt"), row.get("created_at"))
+    charge = word(row.get("transaction_reference")) or read_id(row.get("transaction"))
+    line = StatementLine(f"refund:{number}", "refund", -amount, 0, -amount, currency, number, mark_in(row), None, when)
+    line = replace(line, charge=charge)
+    yield replace(line, provider_kind=word(row.get("status")), available_at=read_time(row.get("refunded_at")))
     if row.get("status") == "failed":
         # Without a time: rows do not say when it failed.
         back = replace(line, line_id=f"refund:{number}:failed", kind="refund_failure", amount=amount, net=amount)
-        yield replace(back, created_at=read_time(row.get("updatedAt")), provider_kind="failed")
+        failed = read_time(row.get("updatedAt"))
+        yield replace(back, created_at=failed, available_at=failed, provider_kind="failed")
 
 
 def _dispute(row: Row) -> Iterator[StatementLine]:
@@ -117,7 +157,8 @@ def _dispute(row: Row) -> Iterator[StatementLine]:
     amount = _sum(row, "refund_amount", currency)
     when = read_time(row.get("resolvedAt"), row.get("updatedAt"))
     line = StatementLine(f"dispute:{number}", "dispute", -amount, 0, -amount, currency, number, None, None, when)
-    yield replace(line, provider_kind=word(row.get("resolution")))
+    charge = next(iter(charge_ids(row)), None)
+    yield replace(line, provider_kind=word(row.get("resolution")), available_at=when, charge=charge)
 
 
 def _currency(row: Row) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -54,20 +55,27 @@ def lines(list_lines: Ask, list_payouts: Ask, since: datetime, until: datetime) 
     """
     window = {"created": {"gte": math.floor(since.timestamp()), "lt": math.ceil(until.timestamp())}}
     told: set[str] = set()
+    whole: set[str | None] = set()
     try:
         for payout in pages(list_payouts, window):
             payout_id = id_of(payout)
             if payout_id is None or not payout.get("automatic") or payout.get("reconciliation_status") != _SETTLED:
                 continue
+            whole.add(payout_id)
             for body in pages(list_lines, {"payout": payout_id, "expand": ["data.source"]}):
                 line = line_of(body, payout_id)
-                told.add(line.line_id)
-                yield line
+                if line.created_at is None or since <= line.created_at <= until:
+                    told.add(line.line_id)  # older ones, which are most of a payout, are not told again below
+                yield _marked(line, whole)
         for body in pages(list_lines, {**window, "expand": ["data.source"]}):
             if id_of(body) not in told:
-                yield line_of(body, None)
+                yield _marked(line_of(body, None), whole)
     except Failed as failed:
         raise ListingBroken(failed.failure.outcome()) from None
+
+
+def _marked(line: StatementLine, whole: set[str | None]) -> StatementLine:
+    return replace(line, settled=True) if line.kind == "payout" and line.source in whole else line
 
 
 def line_of(body: Body, payout: str | None) -> StatementLine:
@@ -96,12 +104,22 @@ def line_of(body: Body, payout: str | None) -> StatementLine:
         original_currency=original[1] if original else None,
         exchange_rate=format(Decimal(str(rate)), "f") if isinstance(rate, int | float) else None,
         provider_kind=provider_kind[:100],
+        charge=_charge_of(source),
     )
 
 
 def kind_of(body: Body) -> LineKind:
     known = KINDS.get(str(body.get("type")))
     return known or CATEGORIES.get(str(body.get("reporting_category")), "adjustment")
+
+
+def _charge_of(source: Any) -> str | None:
+    """What a refund or dispute names as its charge; of a charge, the intent behind it."""
+    if not isinstance(source, dict):
+        return None
+    if source.get("object") == "charge":
+        return id_of(source.get("payment_intent"))
+    return id_of(source.get("charge")) or id_of(source.get("payment_intent"))
 
 
 def _original(source: Any, currency: str, amount: int) -> tuple[int, str] | None:

@@ -120,12 +120,21 @@ CREATE TABLE statement_lines (
     original_currency text,
     exchange_rate text,
     provider_kind text,
+    -- Which run read it last and for which of its slices: each run counts a line once, also when it is repeated.
+    run_id uuid,
+    read_for timestamptz,
+    -- What a finding was opened about, so that one that a person has ended is not opened again for the same.
+    reported text,
     created_at timestamptz NOT NULL DEFAULT app_now(),
     updated_at timestamptz NOT NULL DEFAULT app_now(),
     PRIMARY KEY (provider_account_id, line_id),
     CHECK (net = amount - fee)
 );
-CREATE INDEX statement_lines_payout ON statement_lines (provider_account_id, payout) WHERE payout IS NOT NULL;
+CREATE INDEX statement_lines_payout ON statement_lines (provider_account_id, payout, line_id)
+    WHERE payout IS NOT NULL;
+-- What may be taken out of later payouts.
+CREATE INDEX statement_lines_owed ON statement_lines (provider_account_id, currency, booked_at)
+    WHERE kind IN ('refund', 'refund_failure', 'dispute', 'dispute_reversal');
 CREATE INDEX statement_lines_payment ON statement_lines (payment_id) WHERE payment_id IS NOT NULL;
 CREATE INDEX statement_lines_booked ON statement_lines (provider_account_id, booked_at);
 -- What was paid out, and the equation: gross - fees - refunds - disputes - adjustments = paid out.
@@ -142,7 +151,18 @@ CREATE TABLE payouts (
     refunds bigint NOT NULL DEFAULT 0,
     disputes bigint NOT NULL DEFAULT 0,
     adjustments bigint NOT NULL DEFAULT 0,
+    -- Where the provider takes refunds and disputes out of later payouts: how much it took out of this one, what was
+    -- owed before, what is still owed after it; `opening` where nothing is known of the time before.
+    deducted bigint,
+    carried_in bigint NOT NULL DEFAULT 0,
+    carried_over bigint NOT NULL DEFAULT 0,
+    opening boolean NOT NULL DEFAULT false,
     difference bigint NOT NULL DEFAULT 0,
+    -- What was charged in other currencies: {currency: {"lines", "original", "converted"}}.
+    exchanged jsonb NOT NULL DEFAULT '{}',
+    settled boolean NOT NULL DEFAULT false,
+    failed_at timestamptz,
+    reported text,
     lines integer NOT NULL DEFAULT 0,
     foreign_lines integer NOT NULL DEFAULT 0,
     foreign_net bigint NOT NULL DEFAULT 0,
@@ -152,7 +172,8 @@ CREATE TABLE payouts (
     updated_at timestamptz NOT NULL DEFAULT app_now(),
     PRIMARY KEY (provider_account_id, payout)
 );
-CREATE INDEX payouts_list ON payouts (merchant_id, mode, booked_at DESC);
+CREATE INDEX payouts_list ON payouts (merchant_id, mode, booked_at DESC, provider_account_id, payout);
+CREATE INDEX payouts_account ON payouts (provider_account_id, currency, booked_at);
 """
 
 _REPORTS = """
