@@ -10,6 +10,7 @@ from celery.schedules import schedule
 
 from core.orchestration import installation, retention, scheduled
 from core.orchestration.context import Core
+from core.reports import rollup
 from workers.configuration import RUN_SCHEDULED
 
 
@@ -37,6 +38,7 @@ SCHEDULE: Mapping[str, Entry] = {
     "keep_anchor": Entry(
         10, installation.keep_anchor, "a restore that loses less than this loses nothing unseen", while_paused=True
     ),
+    "roll_up": Entry(60, rollup.roll_up, "reports count changed days live until then", while_paused=True),
     "retention": Entry(900, retention.retention, "seconds of work at a time; a month in use is tried again soon"),
 }
 

@@ -26,6 +26,7 @@ from core.persistence import pipeline
 from core.persistence.database import Scope, present
 from core.persistence.queries import disputes as dispute_rows
 from core.persistence.queries import payments as rows
+from core.persistence.queries import report_days
 from core.persistence.queries.findings import open_finding
 from core.persistence.tables import disputes, payments, refunds, transactions
 from core.persistence.vault import Place
@@ -366,8 +367,11 @@ def _report(connection: Connection, payment: Row, transaction: Row, plan: settle
 
 def _update(connection: Connection, table: sa.Table, row: Row, values: Mapping[str, Any], *also: str) -> Row:
     """Write to a locked row; what it is then is known without reading it back."""
-    changes = {**values, "updated_at": present(connection)}
+    now = present(connection)
+    changes = {**values, "updated_at": now}
     pipeline.update(connection, table, row["id"], changes, *also)
+    if table is payments:
+        report_days.mark(connection, row, now)
     return {**row, **changes}
 
 
