@@ -15,6 +15,7 @@ from werkzeug.routing import RequestRedirect
 
 from core.domain import errors as core_errors
 from core.domain.errors import FieldError, TollgateError
+from core.domain.representations import timestamp
 
 log = structlog.get_logger()
 
@@ -95,6 +96,7 @@ STATUS: Mapping[type[TollgateError], int] = {
     NoSuchReceiver: 404,
     NotAllowed: 405,
     core_errors.StateConflict: 409,
+    core_errors.OutcomeUnknown: 409,
     core_errors.IdempotencyInUse: 409,
     LengthRequired: 411,
     TooLarge: 413,
@@ -169,7 +171,12 @@ def to_json(value: Any) -> str:
 
 
 def problem(
-    status: int, code: str, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
+    status: int,
+    code: str,
+    detail: str,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+    **more: str,
 ) -> Response:
     """An RFC 9457 answer. `detail` and messages name fields and never repeat values.
 
@@ -183,6 +190,7 @@ def problem(
         "code": code,
         "errors": [{"field": one.field, "message": one.message} for one in dict.fromkeys(errors)],
         "request_id": g.get("request_id"),
+        **more,
     }
     answer = Response(to_json(body), status=status, mimetype="application/problem+json")
     for name, value in (headers or {}).items():
@@ -193,6 +201,7 @@ def problem(
 def _told(error: TollgateError) -> Response:
     status = status_of(error)
     headers: dict[str, str] = {}
+    more: dict[str, str] = {}
     match error:
         case Unauthorized():
             headers["WWW-Authenticate"] = 'Bearer realm="tollgate"'
@@ -204,9 +213,12 @@ def _told(error: TollgateError) -> Response:
             headers["Retry-After"] = str(RETRY_PAUSED)
         case core_errors.IdempotencyInUse():
             headers["Retry-After"] = "1"
+        case core_errors.OutcomeUnknown(next_look_up=when, retry_after=seconds) if when is not None:
+            headers["Retry-After"] = str(seconds)
+            more["next_look_up"] = str(timestamp(when))
     g.problem_code = error.code
     detail = _NOT_FOUND if isinstance(error, core_errors.NotFoundError) else error.detail
-    return problem(status, error.code, detail, error.errors, headers)
+    return problem(status, error.code, detail, error.errors, headers, **more)
 
 
 #: Werkzeug's own exceptions in our words; anything else becomes `malformed_request`.

@@ -58,6 +58,11 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
             },
         },
         "request_id": {"type": ["string", "null"]},
+        "next_look_up": {
+            "type": "string",
+            "format": "date-time",
+            "description": "With `outcome_unknown`: when the provider is asked again, as `Retry-After` in seconds.",
+        },
     },
 }
 

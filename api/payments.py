@@ -35,7 +35,7 @@ _CAPTURE = Policy(
     body="optional",
     key="required",
     waits=True,
-    codes=(*_CHANGE, "amount_too_large"),
+    codes=(*_CHANGE, "amount_too_large", "outcome_unknown"),
 )
 _CANCEL = Policy("merchant", "payments:write", key="required", waits=True, codes=(*_CHANGE, "outcome_unknown"))
 _SYNC = Policy("merchant", "payments:write", key="required", waits=True, codes=("not_found", "validation_failed"))

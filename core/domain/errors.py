@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,19 @@ class StateConflict(TollgateError):
     """The payment's or refund's state does not allow it (409)."""
 
     code = "state_conflict"
+
+
+class OutcomeUnknown(StateConflict):
+    """What was sent before has no known outcome yet, and is resolved first (409).
+
+    It is asked about again at `next_look_up`, in `retry_after` whole seconds; both are None where a person decides.
+    """
+
+    code = "outcome_unknown"
+
+    def __init__(self, detail: str, *, next_look_up: datetime | None = None, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.next_look_up, self.retry_after = next_look_up, retry_after
 
 
 class IdempotencyMismatch(TollgateError):

@@ -231,9 +231,7 @@ def _begin(core: Core, job: Job) -> Begun:
     return Begun(step, at)
 
 
-def take(
-    core: Core, job: Job, step: Step, announced: float | None = None, took: asking.Took | None = None
-) -> LookUp:
+def take(core: Core, job: Job, step: Step, announced: float | None = None, took: asking.Took | None = None) -> LookUp:
     """Make the provider call of a step, if its account has a place for it. No transaction is open here.
 
     `announced` is the monotonic clock's time, in seconds, at which the step was committed; now unless it is given.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.domain.errors import CapabilityUnsupported, FieldError, RequestRefused, StateConflict
+from core.domain.errors import CapabilityUnsupported, FieldError, OutcomeUnknown, RequestRefused, StateConflict
 from core.domain.statuses import CHARGE_KINDS, OPEN_TRANSACTION
 from core.orchestration import jobs
+from core.persistence.database import present
 from core.persistence.queries import disputes as dispute_rows
 from core.persistence.queries import payments as rows
 from core.providers.base import Capabilities, step_of
@@ -39,6 +42,7 @@ def capture(connection: Connection, payment: Row, amount: int | None) -> int:
     """The amount to take, in minor units. Raises StateConflict, RequestRefused, CapabilityUnsupported."""
     if payment["status"] != "authorized":
         raise StateConflict(_WHY_NOT_CAPTURED[payment["status"]])
+    _refuse_unknown(connection, payment)
     _refuse_second_closing(connection, payment)
     chosen = payment["amount_authorized"] if amount is None else amount
     if chosen > payment["amount_authorized"]:
@@ -55,9 +59,9 @@ def cancel(connection: Connection, payment: Row) -> None:
     refusal = _WHY_NOT_CANCELED.get(payment["status"])
     if refusal is not None:
         raise StateConflict(refusal)
+    _refuse_unknown(connection, payment)
     _refuse_second_closing(connection, payment)
     sent = rows.transactions_of(connection, payment["id"])
-    _refuse_unknown(sent)
     begun = rows.latest_start(sent)
     # What is only under way here may turn out never to have been sent; what the provider has begun is its own.
     at_provider = begun is not None and begun["status"] in ("pending", "requires_action")
@@ -98,9 +102,7 @@ def refund(connection: Connection, payment: Row, amount: int | None) -> int:
     if not any(row["kind"] in CHARGE_KINDS and row["status"] == "succeeded" for row in sent):
         raise StateConflict("no charge of this payment is settled; a person is looking at it", code="nothing_to_refund")
     if jobs.in_review(connection, payment["id"]):
-        raise StateConflict(
-            "an earlier operation on this payment is in review; ask again when it is decided", code="outcome_unknown"
-        )
+        raise OutcomeUnknown("an earlier operation on this payment is in review; ask again when it is decided")
     _check_refund_capability(payment, chosen, base, alive)
     _check_step(payment, chosen)
     return int(chosen)
@@ -159,10 +161,25 @@ def _refuse_second_closing(connection: Connection, payment: Row) -> None:
         raise StateConflict(f"a {word} of this payment is under way; wait for its job", code="operation_in_progress")
 
 
-def _refuse_unknown(sent: Sequence[Row]) -> None:
-    """Before anything new, an unresolved transaction is resolved."""
-    if any(row["status"] == "unknown" for row in sent if row["status"] in OPEN_TRANSACTION):
-        raise StateConflict(
-            "the provider's answer to an earlier request is still unknown; it is being looked up",
-            code="outcome_unknown",
+def _refuse_unknown(connection: Connection, payment: Row) -> None:
+    """Before anything new, an unresolved charge, capture or cancellation is resolved."""
+    sent = rows.transactions_of(connection, payment["id"])
+    if any(row["status"] == "unknown" and row["kind"] != "refund" for row in sent):
+        raise _unknown(
+            connection, payment, "the provider's answer to an earlier request is still unknown; it is being looked up"
         )
+
+
+_LOOKS = sa.text(
+    "SELECT min(run_after) FROM jobs WHERE payment_id = :payment AND lane = 'payments' "
+    "AND status IN ('queued', 'running')"
+)
+
+
+def _unknown(connection: Connection, payment: Row, detail: str) -> OutcomeUnknown:
+    """With the time of the next look-up: when the payment's next job is due, else when the schedule asks about it."""
+    due = connection.execute(_LOOKS, {"payment": payment["id"]}).scalar() or payment["next_sync_at"]
+    if due is None:
+        return OutcomeUnknown(detail)
+    now = present(connection)
+    return OutcomeUnknown(detail, next_look_up=max(due, now), retry_after=max(1, ceil((due - now).total_seconds())))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.domain.outcomes import (
+    CANCEL_AFTER_DECLINE,
     ActionRequired,
     Canceled,
     Decline,
@@ -192,6 +193,9 @@ def _transaction_values(transaction: Row, outcome: Outcome) -> dict[str, Any]:
         values.update({name: value for name, value in known.items() if value is not None})
         if facts.extra:
             values["extra"] = {**transaction["extra"], **facts.extra}
+        if transaction["status"] == "declined" and CANCEL_AFTER_DECLINE not in transaction["extra"]:
+            # Whoever told of the decline has ended what it left; news of before does not make it payable again.
+            values.get("extra", {}).pop(CANCEL_AFTER_DECLINE, None)
     decline = decline_of(outcome)
     if decline is not None:
         values["decline"] = decline.as_dict()
