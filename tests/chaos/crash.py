@@ -99,15 +99,16 @@ def waves(runs: Sequence[Run]) -> Iterator[list[Run]]:
         longest = sorted(queues, key=lambda kind: -len(queues[kind]))[:MOST_DEATHS]
         yield [queues[kind].popleft() for kind in longest]
         queues = {kind: queue for kind, queue in queues.items() if queue}
-    for one in alone:
+    # Those that move time come last: pages and holds of the others would end.
+    for one in sorted(alone, key=lambda one: one.operation.moves_time):
         yield [one]
 
 
 def _together(stage: Stage, runs: Sequence[Run], report: Report, *, complete: bool) -> None:
-    _prepare(stage, [one for one in runs if not one.operation.alone])
+    _prepare(stage, [one for one in runs if not one.operation.moves_time])
     again: list[Run] = []
     for wave in waves(runs):
-        if wave[0].operation.alone:
+        if wave[0].operation.moves_time:
             _prepare(stage, wave)
         _wave(stage, [one for one in wave if not one.wrong])
         # Another's death may have ended its call, and a webhook its job, before it came to its own point.

@@ -202,6 +202,7 @@ OPERATIONS: tuple[Operation, ...] = (
         act=time_passes,
         check=stands("canceled", charged=0, held=0),
         alone=True,
+        moves_time=True,
     ),
     # In and out.
     Operation(

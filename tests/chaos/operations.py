@@ -46,7 +46,8 @@ class Operation:
     """`kind` of the job in which the points are met; `nth` visit of each. `prepare` precedes the arming, `act` is what
     the process dies in, `follow` is what a customer does when all is quiet again. `alone`: no other process may be
     armed meanwhile, since visits are counted, time is moved, any payment's job would do, or another death would
-    change what must come of this one. `review`: the job ends with a person, for this reason."""
+    change what must come of this one. `review`: the job ends with a person, for this reason.
+    `moves_time`: its case is prepared when its turn has come, after all others."""
 
     name: str
     kind: str
@@ -57,6 +58,7 @@ class Operation:
     follow: Step = nothing
     nth: int = 1
     review: str = ""
+    moves_time: bool = False
     alone: bool = False
 
 

@@ -17,6 +17,8 @@ def jumps(ground: Ground) -> None:
         if seconds > 0:
             ground.stage.advance(seconds)
         else:
+            # What nobody has taken up is due when the clock says so; it is what is under way that must not suffer.
+            wait_until(lambda all_=payments: all(ground.transactions(one) for one in all_), "all to be sent")
             # A provider's clock never goes back; ours may be set back.
             ground.stage.query("UPDATE app_clock SET shift = shift + make_interval(secs => %s)", seconds)
         ground.hurt("clock.jumped")
