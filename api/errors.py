@@ -131,6 +131,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "customer_erased": (409, "The customer of this key was deleted"),
     "nothing_to_refund": (409, "There is nothing to give back"),
     "payment_disputed": (409, "The payment is disputed"),
+    "run_in_progress": (409, "A run of this kind is under way"),
     "account_in_use": (409, "The provider account has open work"),
     "operation_in_progress": (409, "Another operation on the payment is under way"),
     "no_endpoint": (409, "No webhook endpoint asks for this kind of event"),

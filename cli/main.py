@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "payments": ("cli.commands.payments", "Look into a payment."),
     "jobs": ("cli.commands.jobs", "List the jobs that wait for a person, and decide them."),
     "inbox": ("cli.commands.inbox", "List what providers told us, and have it read again."),
+    "reconcile": ("cli.commands.reconcile", "Compare our books with the providers'."),
     "reports": ("cli.commands.reports", "Print figures for finance."),
     "findings": ("cli.commands.findings", "List what a person should look at, and decide it."),
 }

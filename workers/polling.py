@@ -22,6 +22,7 @@ from core.orchestration import execute, installation
 from core.orchestration.context import open_core
 from core.orchestration.together import Together
 from core.persistence.database import open_database
+from core.reconciliation.handlers import HANDLERS
 from core.settings import Settings, load_settings
 from workers.configuration import LANES
 from workers.engine import Engine
@@ -50,7 +51,7 @@ class Running:
         name = f"{socket.gethostname()}:{os.getpid()}"
         self._settings = settings
         core = open_core(settings, connections(settings, lanes), "tollgate-worker")
-        self._core = replace(core, together=Together())
+        self._core = replace(core, together=Together(), handlers=HANDLERS)
         self._leases = open_database(settings.database_url, LEASE_CONNECTIONS, "tollgate-leases")
         self._hints = Hints(settings)
         look = partial(installation.look, self._core)

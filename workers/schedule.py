@@ -10,6 +10,7 @@ from celery.schedules import schedule
 
 from core.orchestration import installation, retention, scheduled
 from core.orchestration.context import Core
+from core.reconciliation import planned
 from core.reports import rollup
 from workers.configuration import RUN_SCHEDULED
 
@@ -38,6 +39,9 @@ SCHEDULE: Mapping[str, Entry] = {
     "keep_anchor": Entry(
         10, installation.keep_anchor, "a restore that loses less than this loses nothing unseen", while_paused=True
     ),
+    "find_missed_events": Entry(60, planned.find_missed_events, "each account every ten minutes, give or take one"),
+    "compare_books": Entry(600, planned.compare_books, "each account once a day"),
+    "read_statements": Entry(600, planned.read_statements, "each account four times a day"),
     "roll_up": Entry(60, rollup.roll_up, "reports count changed days live until then", while_paused=True),
     "retention": Entry(900, retention.retention, "seconds of work at a time; a month in use is tried again soon"),
 }

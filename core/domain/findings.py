@@ -59,6 +59,27 @@ KINDS: Mapping[str, Kind] = {
     "method_not_forgotten": Kind(
         "medium", "A deleted payment method may still be kept by the provider", "decide_job", _BY_JOB
     ),
+    "unknown_charge": Kind(
+        "high", "The provider has a charge with our mark that we do not know", "link", ("link", "done", "ignore")
+    ),
+    "foreign_charge": Kind(
+        "medium",
+        "Somebody else charged through an account that is called ours alone",
+        "done",
+        ("link", "done", "ignore"),
+    ),
+    "status_differs": Kind("high", "We call a charge succeeded, and the provider does not", "done", _THEIRS),
+    "missing_at_provider": Kind(
+        "high", "We call a charge succeeded, and the provider does not know it", "done", _THEIRS
+    ),
+    "statement_unmatched": Kind(
+        "medium", "The provider's statement has a line that finds nothing of ours", "done", _THEIRS
+    ),
+    "statement_amount_differs": Kind(
+        "high", "The provider's statement has another sum than our books", "take_over", _THEIRS
+    ),
+    "payout_differs": Kind("high", "The lines of a payout do not add up to what was paid out", "done", _SEEN),
+    "payout_failed": Kind("high", "The bank sent a payout back", "done", _SEEN),
     "worker_lost": Kind("high", "Every worker that took a job died", "decide_job", _BY_JOB),
     "internal_error": Kind("high", "The code failed on a job again and again", "decide_job", _BY_JOB),
 }

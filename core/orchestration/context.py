@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,6 +42,8 @@ class Core:
     health: Health = field(default_factory=Health)
     # Settles outcomes with others; None settles each by itself.
     together: Together | None = None
+    # Jobs of rooms above this one, by kind.
+    handlers: Mapping[str, Callable[[Any, Any], None]] = field(default_factory=dict)
     # The machine's own time, for what the outside world stamps (webhook signatures); rows use the database's.
     clock: Callable[[], datetime] = _machine_time
 

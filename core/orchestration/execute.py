@@ -145,7 +145,7 @@ def run(core: Core, job: Job, begun: Begun | None = None) -> bool:
         if job.kind in MONEY:
             _run_money(core, job, begun)
         else:
-            OTHER[job.kind](core, job)
+            (OTHER.get(job.kind) or core.handlers[job.kind])(core, job)
     except LeaseLost:
         log.warning("lease_lost")
     except Exception as error:  # a fault in one job must not end the worker's thread

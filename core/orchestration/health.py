@@ -320,6 +320,10 @@ class Health:
             entry.breaker, entry.steps = heard.breaker, []
             if heard.breaker.state is State.CLOSED:
                 entry.windows.clear()
+        if told.tally.failed and breaker.tripped(counts(entry.merged())):
+            # Too few failures to be noticed by one process may be too many for all of them.
+            self._step(entry, breaker.failed(entry.breaker, counts(entry.merged()), entry.operation, self._now()))
+            return
         entry.pushed = others or (told.breaker is not None and told.breaker.version == entry.breaker.version)
 
 

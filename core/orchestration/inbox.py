@@ -155,13 +155,13 @@ def process(core: Core, job: Job) -> None:
         if isinstance(news, Ignored):
             _end(connection, job, stored, "ignored", news.reason)
             return
-        if not all(_storable(one) for one in news):
+        if not all(storable(one) for one in news):
             _end(connection, job, stored, "ignored", "it names an object by characters that no id has")
             return
         _apply_all(core, connection, job, stored, news)
 
 
-def _storable(news: AnyNews) -> bool:
+def storable(news: AnyNews) -> bool:
     """Postgres keeps neither NUL nor half a surrogate pair, and no provider's id holds one."""
     named: tuple[str | None, ...]
     match news:
@@ -214,26 +214,42 @@ def _apply_all(core: Core, connection: Connection, job: Job, stored: Row, news: 
     notes: list[str] = []
     payment_id: UUID | None = None
     for one in news:
+        heeded = heed(core, connection, job.scope, stored["provider_account_id"], one, cause)
         if isinstance(one, MethodNews):
-            gone = payment_methods.gone(core, connection, stored["provider_account_id"], one.token)
-            told = ("applied", "dropped at the provider") if gone else ("ignored", "no saved payment method of ours")
+            told = ("ignored", "no saved payment method of ours") if heeded is None else ("applied", heeded.note)
             _end(connection, job, stored, *told)
             return
-        if isinstance(one, DisputeNews):
-            disputed = disputes.take_notice(connection, job.scope, stored["provider_account_id"], one)
-            if disputed is not None:
-                payment_id = disputed
-                notes.append("the provider is asked")
-            continue
-        found = _match(connection, stored["provider_account_id"], one)
-        if found is None:
-            continue
-        payment_id = found.payment["id"]
-        notes.append(_apply(core, connection, job, one, found, cause))
+        if heeded is not None:
+            payment_id = heeded.payment_id
+            notes.append(heeded.note)
     if payment_id is None:
         _park(connection, job, stored, news)
         return
     _end(connection, job, stored, "applied", "; ".join(dict.fromkeys(notes)), payment_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Heeded:
+    """What came of a piece of news, in words; the payment it is about, if it is about one."""
+
+    payment_id: UUID | None
+    note: str
+
+
+def heed(
+    core: Core, connection: Connection, scope: Scope, account_id: UUID, one: AnyNews, cause: Cause
+) -> Heeded | None:
+    """The one door for what a provider tells, by webhook or in a list; None where it is about nothing of ours."""
+    if isinstance(one, MethodNews):
+        gone = payment_methods.gone(core, connection, account_id, one.token)
+        return Heeded(None, "dropped at the provider") if gone else None
+    if isinstance(one, DisputeNews):
+        disputed = disputes.take_notice(connection, scope, account_id, one)
+        return None if disputed is None else Heeded(disputed, "the provider is asked")
+    found = _match(connection, account_id, one)
+    if found is None:
+        return None
+    return Heeded(found.payment["id"], _apply(core, connection, scope, one, found, cause))
 
 
 def _match(connection: Connection, account_id: UUID, news: News) -> Matched | None:
@@ -260,11 +276,11 @@ def _by_mark(connection: Connection, account_id: UUID, mark: str) -> Matched | N
     return None if found is None else Matched(*found)
 
 
-def _apply(core: Core, connection: Connection, job: Job, news: News, matched: Matched, cause: Cause) -> str:
+def _apply(core: Core, connection: Connection, scope: Scope, news: News, matched: Matched, cause: Cause) -> str:
     payment, found = matched.payment, matched.transaction
     if news.outcome is None:
         ended = _ended(connection, payment, found, news)
-        _have_asked(connection, job, payment, ended, told=news.operation == "start")
+        _have_asked(connection, scope, payment, ended, told=news.operation == "start")
         return "the provider is asked"
     target = _transaction_for(connection, payment, found, news)
     if target is None:
@@ -275,14 +291,14 @@ def _apply(core: Core, connection: Connection, job: Job, news: News, matched: Ma
         if locked["provider_id"] is None and payment["method"] != "redirect":
             # Made later than a look-up that goes by the time of sending would search: it is asked about by its name.
             pipeline.update(connection, transactions, locked["id"], {"provider_id": news.provider_id})
-        _have_asked(connection, job, payment, [locked["id"]])
+        _have_asked(connection, scope, payment, [locked["id"]])
         return "the provider is asked whether this is still so"
     applied = status_manager.apply(core, connection, payment, locked, news.outcome, cause)
     if locked["kind"] == "void" and applied.payment["status"] == "canceled":
         announce.close_start(core, connection, applied.payment, cause)
     if applied.review is not None:
         # The object itself is read; if it says the same, its job goes to a person.
-        _have_asked(connection, job, payment, [])
+        _have_asked(connection, scope, payment, [])
         return f"contradiction: {applied.review}"
     return "older than what is known" if applied.stale else "applied"
 
@@ -312,10 +328,10 @@ def _denied(payment: Row, same: Sequence[Row]) -> Row | None:
     return same[-1] if same and over and not alive else None
 
 
-def _have_asked(connection: Connection, job: Job, payment: Row, ended: list[UUID], *, told: bool = False) -> None:
+def _have_asked(connection: Connection, scope: Scope, payment: Row, ended: list[UUID], *, told: bool = False) -> None:
     if ended:
         rows.doubt(connection, ended)
-    jobs.enqueue_sync(connection, job.scope, payment["id"], told=told)
+    jobs.enqueue_sync(connection, scope, payment["id"], told=told)
 
 
 def _transaction_for(connection: Connection, payment: Row, found: Row, news: News) -> Row | None:

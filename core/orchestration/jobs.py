@@ -35,6 +35,7 @@ LANES: Mapping[str, str] = {
     "push_customer": "payments",
     "process_webhook": "webhooks",
     "deliver_event": "deliveries",
+    "reconcile": "maintenance",
 }
 #: A job whose worker died this often is a poison job and goes to a person.
 MAX_LEASE_LOSSES = 5

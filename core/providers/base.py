@@ -32,6 +32,7 @@ from core.providers.capabilities import Capabilities, CurrencyLimit, Pacing, ste
 from core.providers.settings import ProviderSettings
 from core.providers.telling import (
     AnyNews,
+    ChargeSeen,
     DisputeNews,
     Ignored,
     ListingBroken,
@@ -51,6 +52,7 @@ __all__ = [
     "Capabilities",
     "CaptureRequest",
     "ChargeRef",
+    "ChargeSeen",
     "CurrencyLimit",
     "CustomerRequest",
     "DisputeNews",
@@ -156,6 +158,12 @@ class PaymentProvider(Protocol):
         """What happened in the window, in the words of webhooks; may repeat what is known. UTC.
 
         Raises ListingBroken. Every page is a call of its own under the deadline.
+        """
+
+    def list_charges(self, since: datetime, until: datetime) -> Iterator[ChargeSeen]:
+        """Every charge and authorization made in the window, ours and others', as they stand now. UTC.
+
+        What cannot be said in our currencies and units is left out. Raises ListingBroken.
         """
 
     def list_statement(self, since: datetime, until: datetime) -> Iterator[StatementLine]:

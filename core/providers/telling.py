@@ -64,7 +64,7 @@ class StatementLine:
 
     `amount` before the fee, `fee` what the provider keeps of it, `net` what is left: net = amount - fee. All in minor
     units of `currency`, which is that of the balance. `source` is the charge, refund, dispute or payout it is about.
-    `charge` is the charge that a refund or dispute belongs to; of a charge itself, its other name.
+    `charge_ids` name the charge that a refund or dispute belongs to; of a charge itself, its other ids.
     """
 
     line_id: str
@@ -82,11 +82,26 @@ class StatementLine:
     original_currency: str | None = None
     exchange_rate: str | None = None
     provider_kind: str | None = None
-    charge: str | None = None
+    charge_ids: tuple[str, ...] = ()
     settled: bool = False  # of a payout: what it is made of has been told whole, and will not change
     # Of a payout: what was taken out of it for refunds and disputes that do not say which payout they left with.
     # None where every line says its payout.
     deducted: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeSeen:
+    """A charge or authorization as the provider's own list shows it now. Sums in minor units of `currency`."""
+
+    provider_id: str
+    status: Literal["succeeded", "held", "open", "ended"]  # took money; holds it; may still; will not
+    amount: int
+    currency: str
+    charge_id: str | None = None  # the object behind it, where that is another
+    transaction_id: str | None = None  # our mark, where it carries one
+    received: int | None = None
+    refunded: int | None = None  # None where the list does not say
+    created_at: datetime | None = None
 
 
 class ListingBroken(Exception):

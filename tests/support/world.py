@@ -24,6 +24,7 @@ from core.orchestration.together import Together
 from core.persistence.database import Database, Scope, create_engine
 from core.persistence.vault import Vault, new_keys, parse_keys
 from core.providers.registry import PROVIDERS
+from core.reconciliation.handlers import HANDLERS
 from core.settings import Settings
 from tests.support.databases import Urls
 from tests.support.sandboxes import Sandbox
@@ -83,7 +84,9 @@ class World:
     def _core(self, url: str) -> Core:
         engine = create_engine(url, 20, autocommit=True)
         self._engines.append(engine)
-        return Core(self.settings, Database(engine), self.vault, pacer=PrivatePacer(), together=Together())
+        return Core(
+            self.settings, Database(engine), self.vault, pacer=PrivatePacer(), together=Together(), handlers=HANDLERS
+        )
 
     def close(self) -> None:
         self._server.shutdown()

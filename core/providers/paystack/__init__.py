@@ -16,6 +16,7 @@ from core.providers.base import (
     Capabilities,
     CaptureRequest,
     ChargeRef,
+    ChargeSeen,
     CustomerRequest,
     EvidenceRequest,
     ForgetRequest,
@@ -31,6 +32,7 @@ from core.providers.base import (
 from core.providers.deadline import Deadline
 from core.providers.paystack import (
     changes,
+    charges,
     customers,
     disputes,
     holds,
@@ -109,6 +111,9 @@ class PaystackProvider:
 
     def list_changes(self, since: datetime, until: datetime) -> Iterator[AnyNews]:
         return changes.list_changes(self._client, since, until)
+
+    def list_charges(self, since: datetime, until: datetime) -> Iterator[ChargeSeen]:
+        return charges.list_charges(self._client, since, until)
 
     def list_statement(self, since: datetime, until: datetime) -> Iterator[StatementLine]:
         return statement.list_statement(self._client, since, until)

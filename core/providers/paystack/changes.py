@@ -22,7 +22,7 @@ REFUNDS_CHANGE_FOR = timedelta(days=30)
 DISPUTES_CHANGE_FOR = timedelta(days=90)
 
 #: What an integration outside of South Africa answers when asked for its holds.
-_NO_HOLDS = (NotExecutedReason.INVALID_REQUEST, NotExecutedReason.MISCONFIGURED)
+NO_HOLDS = (NotExecutedReason.INVALID_REQUEST, NotExecutedReason.MISCONFIGURED)
 
 
 def list_changes(client: PaystackClient, since: datetime, until: datetime) -> Iterator[AnyNews]:
@@ -38,7 +38,7 @@ def list_changes(client: PaystackClient, since: datetime, until: datetime) -> It
         for row in rows(client, "/preauthorization", query=window(since, until)):
             yield from _hold(row)
     except ListingBroken as broken:
-        if not isinstance(broken.outcome, NotExecuted) or broken.outcome.reason not in _NO_HOLDS:
+        if not isinstance(broken.outcome, NotExecuted) or broken.outcome.reason not in NO_HOLDS:
             raise
 
 

@@ -124,7 +124,7 @@ def _charge(row: Row, settlement: str | None) -> StatementLine | None:
         source=word(row.get("reference")),
         transaction_id=mark_of(row),
         payout=settlement,
-        charge=number,
+        charge_ids=(number,),
         created_at=read_time(row.get("paid_at"), row.get("paidAt"), row.get("created_at"), row.get("createdAt")),
         provider_kind=word(row.get("channel")),
     )
@@ -138,9 +138,9 @@ def _refund(row: Row) -> Iterator[StatementLine]:
     currency = _currency(row)
     amount = _sum(row, "amount", currency)
     when = read_time(row.get("createdAt"), row.get("created_at"))
-    charge = word(row.get("transaction_reference")) or read_id(row.get("transaction"))
+    named = (word(row.get("transaction_reference")), read_id(row.get("transaction")))
     line = StatementLine(f"refund:{number}", "refund", -amount, 0, -amount, currency, number, mark_in(row), None, when)
-    line = replace(line, charge=charge)
+    line = replace(line, charge_ids=tuple(one for one in named if one is not None))
     yield replace(line, provider_kind=word(row.get("status")), available_at=read_time(row.get("refunded_at")))
     if row.get("status") == "failed":
         # Without a time: rows do not say when it failed.
@@ -157,8 +157,7 @@ def _dispute(row: Row) -> Iterator[StatementLine]:
     amount = _sum(row, "refund_amount", currency)
     when = read_time(row.get("resolvedAt"), row.get("updatedAt"))
     line = StatementLine(f"dispute:{number}", "dispute", -amount, 0, -amount, currency, number, None, None, when)
-    charge = next(iter(charge_ids(row)), None)
-    yield replace(line, provider_kind=word(row.get("resolution")), available_at=when, charge=charge)
+    yield replace(line, provider_kind=word(row.get("resolution")), available_at=when, charge_ids=charge_ids(row))
 
 
 def _currency(row: Row) -> str:

@@ -17,6 +17,7 @@ from core.providers.base import (
     Capabilities,
     CaptureRequest,
     ChargeRef,
+    ChargeSeen,
     CustomerRequest,
     EvidenceRequest,
     ForgetRequest,
@@ -33,6 +34,7 @@ from core.providers.deadline import Deadline
 from core.providers.settings import ProviderSettings
 from core.providers.stripe import (
     changes,
+    charges,
     customers,
     disputes,
     methods,
@@ -114,6 +116,9 @@ class StripeProvider:
 
     def list_changes(self, since: datetime, until: datetime) -> Iterator[AnyNews]:
         return (self._with_key(one) for one in changes.news(self._page(self._calls.list_events), since, until))
+
+    def list_charges(self, since: datetime, until: datetime) -> Iterator[ChargeSeen]:
+        return charges.charges(self._page(self._calls.list_intents), since, until)
 
     def list_statement(self, since: datetime, until: datetime) -> Iterator[StatementLine]:
         lines, payouts = self._calls.list_balance_transactions, self._calls.list_payouts

@@ -104,7 +104,7 @@ def line_of(body: Body, payout: str | None) -> StatementLine:
         original_currency=original[1] if original else None,
         exchange_rate=format(Decimal(str(rate)), "f") if isinstance(rate, int | float) else None,
         provider_kind=provider_kind[:100],
-        charge=_charge_of(source),
+        charge_ids=_charges_of(source),
     )
 
 
@@ -113,13 +113,12 @@ def kind_of(body: Body) -> LineKind:
     return known or CATEGORIES.get(str(body.get("reporting_category")), "adjustment")
 
 
-def _charge_of(source: Any) -> str | None:
+def _charges_of(source: Any) -> tuple[str, ...]:
     """What a refund or dispute names as its charge; of a charge, the intent behind it."""
     if not isinstance(source, dict):
-        return None
-    if source.get("object") == "charge":
-        return id_of(source.get("payment_intent"))
-    return id_of(source.get("charge")) or id_of(source.get("payment_intent"))
+        return ()
+    named = (id_of(source.get("charge")), id_of(source.get("payment_intent")))
+    return tuple(one for one in named if one is not None)
 
 
 def _original(source: Any, currency: str, amount: int) -> tuple[int, str] | None:

@@ -25,6 +25,7 @@ from core.providers.base import (
     Capabilities,
     CaptureRequest,
     ChargeRef,
+    ChargeSeen,
     CurrencyLimit,
     CustomerRequest,
     EvidenceRequest,
@@ -152,6 +153,13 @@ class BankTransfer:
             if not isinstance(rows, list):
                 raise ListingBroken(rows)
             yield from (webhooks.news_of(subject, one) for one in rows)
+
+    def list_charges(self, since: datetime, until: datetime) -> Iterator[ChargeSeen]:
+        rows = self._rows("/transfers", since=str(int(since.timestamp())), until=str(int(until.timestamp())))
+        if not isinstance(rows, list):
+            raise ListingBroken(rows)
+        for row in rows:
+            yield webhooks.seen_of(row)
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> VerifiedEvent:
         return webhooks.verify(headers, body, self._account.webhook_secrets)

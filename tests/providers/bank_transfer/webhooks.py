@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from core.domain.errors import Forged
-from core.domain.outcomes import Unknown
-from core.providers.base import Ignored, News, VerifiedEvent
+from core.domain.outcomes import Canceled, Facts, Succeeded, Unknown
+from core.providers.base import ChargeSeen, Ignored, News, VerifiedEvent
 from tests.providers.bank_transfer.client import read_object
 from tests.providers.bank_transfer.outcomes import Body, moment, read_refund, read_transfer, text
 
@@ -48,4 +49,21 @@ def news_of(subject: str, body: Body) -> News:
         provider_id=text(body, "id"),
         start_provider_id=text(body, "transfer"),
         occurred_at=moment(body, "changed"),
+    )
+
+
+_SEEN: Mapping[type, Literal["succeeded", "held", "open", "ended"]] = {Succeeded: "succeeded", Canceled: "ended"}
+
+
+def seen_of(body: Body) -> ChargeSeen:
+    """A transfer as a list shows it."""
+    outcome = read_transfer(body)
+    facts = getattr(outcome, "facts", None) or Facts()
+    return ChargeSeen(
+        provider_id=str(text(body, "id")),
+        status=_SEEN.get(type(outcome), "open"),
+        amount=facts.amount or 0,
+        currency=facts.currency or "",
+        transaction_id=text(body, "mark"),
+        received=facts.amount_received or 0,
     )

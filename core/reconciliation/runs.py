@@ -1,0 +1,259 @@
+"""A run: one comparison of one account over one window, slice by slice, so that it goes on where a crash ended it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from core.audit import log as audit
+from core.domain.errors import FieldError, NotFoundError, RequestRefused, StateConflict
+from core.domain.identifiers import new_id, public_id
+from core.domain.outcomes import NotExecuted
+from core.domain.representations import timestamp
+from core.orchestration import jobs, provider_manager
+from core.orchestration.context import Core
+from core.orchestration.jobs import Job
+from core.orchestration.provider_manager import OpenedAccount
+from core.persistence.database import Scope, present
+from core.persistence.queries.reading import Page, page
+from core.persistence.tables import provider_accounts, reconciliation_runs
+from core.providers.base import ListingBroken
+from core.reconciliation.slices import SliceResult
+
+log = structlog.get_logger()
+
+Row = Mapping[Any, Any]
+Kind = Literal["missed_events", "two_way", "statement"]
+#: Reads one slice: (core, scope, account, run, since, until). No transaction is open while the provider is asked.
+Comparison = Callable[[Core, Scope, OpenedAccount, UUID, datetime, datetime], SliceResult]
+
+#: How much of a window is read at a time: what a crash makes us read again, and what is held in memory.
+SLICES: Mapping[str, timedelta] = {
+    "missed_events": timedelta(hours=6),
+    "two_way": timedelta(hours=1),
+    "statement": timedelta(days=1),
+}
+#: No provider tells more than a year back without effort; a longer wish is most likely a slip.
+LONGEST = timedelta(days=400)
+#: Seconds of work before others in the lane have their turn.
+TURN = 60.0
+#: Seconds before a list that broke off is read again; then the run has failed.
+RETRIES = (10.0, 60.0, 300.0, 1800.0, 3600.0)
+OPEN = ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """UTC; `since` belongs to it, `until` does not."""
+
+    since: datetime
+    until: datetime
+
+    def slices(self, length: timedelta) -> Iterator[tuple[datetime, datetime]]:
+        at = self.since
+        while at < self.until:
+            yield at, min(at + length, self.until)
+            at += length
+
+
+def start(core: Core, scope: Scope, account_id: UUID, kind: Kind, window: Window, by: str) -> UUID:
+    """Queue a run. Raises NotFoundError; RequestRefused for a window that cannot be; StateConflict while one of the
+    kind is under way for the account."""
+    run_id = new_id()
+    try:
+        with core.transaction(scope) as connection:
+            _check(connection, scope, account_id, window)
+            job_id = jobs.enqueue(connection, scope, "reconcile", target_id=run_id, arguments={"actor": by})
+            values = {
+                "id": run_id,
+                "merchant_id": scope.merchant_id,
+                "mode": scope.mode,
+                "provider_account_id": account_id,
+                "kind": kind,
+                "status": "queued",
+                "window_from": window.since,
+                "window_until": window.until,
+                "job_id": job_id,
+                "started_by": by,
+                "progress": {},
+                "counts": {},
+                "sums": {},
+                "findings": 0,
+            }
+            connection.execute(reconciliation_runs.insert().values(values))
+            _record(connection, scope, run_id, by, "reconciliation.started", {"kind": kind})
+    except sa.exc.IntegrityError as error:
+        if "reconciliation_runs_one" not in str(error.orig):
+            raise
+        raise StateConflict(
+            f"a run of kind {kind} is under way for this account: wait for it, `tollgate reconcile list` shows it",
+            code="run_in_progress",
+        ) from None
+    return run_id
+
+
+def _check(connection: Connection, scope: Scope, account_id: UUID, window: Window) -> None:
+    columns = provider_accounts.c
+    query = sa.select(columns.id).where(
+        columns.id == account_id, columns.merchant_id == scope.merchant_id, columns.mode == scope.mode
+    )
+    if connection.execute(query).first() is None:
+        raise NotFoundError("there is no such provider account; `tollgate accounts list` shows them")
+    now, errors = present(connection), []
+    if window.until > now:
+        errors.append(FieldError("until", f"must not be in the future: it is {timestamp(now)}"))
+    if window.since >= window.until:
+        errors.append(FieldError("since", "must be before `until`"))
+    if window.until - window.since > LONGEST:
+        errors.append(FieldError("since", f"must be at most {LONGEST.days} days before `until`"))
+    if errors:
+        raise RequestRefused("the window cannot be compared", errors=errors)
+
+
+def carry_out(core: Core, job: Job, comparisons: Mapping[str, Comparison]) -> None:
+    """A run's job: the slices that are not read yet, until its turn is over or all are read."""
+    run, account = _begin(core, job)
+    if run is None or account is None:
+        return
+    until = time.monotonic() + TURN
+    window = Window(run["window_from"], run["window_until"])
+    done = dict(run["progress"].get("slices", {}))
+    try:
+        for since, end in window.slices(SLICES[run["kind"]]):
+            if since.isoformat() in done:
+                continue
+            result = comparisons[run["kind"]](core, job.scope, account, run["id"], since, end)
+            done[since.isoformat()] = [dict(result.counts), dict(result.sums), result.findings]
+            _keep(core, job, run, done)
+            if time.monotonic() > until and end < window.until:
+                with core.transaction(job.scope) as connection:
+                    jobs.keep_back(connection, job, 0.0)
+                return
+    except ListingBroken as broken:
+        _broke_off(core, job, run, broken)
+        return
+    _end(core, job, run, "succeeded", None)
+
+
+def _begin(core: Core, job: Job) -> tuple[Row | None, OpenedAccount | None]:
+    with core.transaction(job.scope) as connection:
+        query = sa.select(reconciliation_runs).where(reconciliation_runs.c.id == job.target)
+        run = connection.execute(query.with_for_update()).mappings().one()
+        if run["status"] not in OPEN:
+            jobs.finish(connection, job)
+            return None, None
+        jobs.check_lease(connection, job)
+        jobs.count_attempt(connection, job)
+        _write(connection, run, {"status": "running"})
+        return run, provider_manager.open_account(core, connection, job.scope, run["provider_account_id"])
+
+
+def _keep(core: Core, job: Job, run: Row, done: Mapping[str, list[Any]]) -> None:
+    """A slice's figures replace what an earlier reading of it left, so that repeating doubles nothing."""
+    counts, sums, findings = Counter[str](), Counter[str](), 0
+    for slice_counts, slice_sums, slice_findings in done.values():
+        counts.update(slice_counts)
+        sums.update(slice_sums)
+        findings += slice_findings
+    total = len(list(Window(run["window_from"], run["window_until"]).slices(SLICES[run["kind"]])))
+    progress = {"slices": dict(done), "done": len(done), "total": total}
+    with core.transaction(job.scope) as connection:
+        jobs.check_lease(connection, job)
+        values = {"progress": progress, "counts": dict(counts), "sums": dict(sums), "findings": findings}
+        _write(connection, run, values)
+
+
+def _broke_off(core: Core, job: Job, run: Row, broken: ListingBroken) -> None:
+    """The provider's list ended in the middle: what was read is kept, the rest is read later."""
+    outcome = broken.outcome
+    why = outcome.detail if isinstance(outcome, NotExecuted) else str(dict(outcome.evidence))[:300]
+    error = {"code": "list_broken", "message": f"the provider's list broke off: {why}"}
+    if job.attempts > len(RETRIES):
+        _end(core, job, run, "failed", error)
+        return
+    with core.transaction(job.scope) as connection:
+        _write(connection, run, {"error": error})
+        jobs.requeue(connection, job, RETRIES[job.attempts - 1], error)
+
+
+def _end(core: Core, job: Job, run: Row, status: str, error: Mapping[str, Any] | None) -> None:
+    with core.transaction(job.scope) as connection:
+        jobs.check_lease(connection, job)
+        _write(connection, run, {"status": status, "error": error, "finished_at": sa.func.app_now()})
+        query = sa.select(reconciliation_runs).where(reconciliation_runs.c.id == run["id"])
+        ended = connection.execute(query).mappings().one()
+        told = {"kind": run["kind"], "counts": ended["counts"], "findings": ended["findings"]}
+        _record(connection, job.scope, run["id"], "worker", f"reconciliation.{status}", told)
+        jobs.finish(connection, job, "succeeded" if status == "succeeded" else "failed", error)
+    log.info("reconciled", kind=run["kind"], outcome=status, count=ended["findings"])
+
+
+def _write(connection: Connection, run: Row, values: Mapping[str, Any]) -> None:
+    statement = reconciliation_runs.update().where(reconciliation_runs.c.id == run["id"])
+    connection.execute(statement.values(**values, updated_at=sa.func.app_now()))
+
+
+def _record(
+    connection: Connection, scope: Scope, run_id: UUID, actor: str, action: str, details: Mapping[str, Any]
+) -> None:
+    audit.record(
+        connection,
+        scope=scope,
+        actor=actor,
+        action=action,
+        subject_kind="reconciliation_run",
+        subject_id=run_id,
+        details=details,
+    )
+
+
+def find(core: Core, scope: Scope | None, run_id: UUID) -> Row:
+    """Without a scope: of any merchant. Raises NotFoundError."""
+    columns = reconciliation_runs.c
+    query = sa.select(reconciliation_runs).where(columns.id == run_id)
+    if scope is not None:
+        query = query.where(columns.merchant_id == scope.merchant_id, columns.mode == scope.mode)
+    with core.database.unscoped() if scope is None else core.database.scoped(scope) as connection:
+        row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError("there is no such run; `tollgate reconcile list` shows them")
+    return row
+
+
+def list_runs(core: Core, scope: Scope, limit: int, after: UUID | None, **equals: Any) -> list[Row]:
+    """Newest first, one more than the limit where there are more."""
+    wanted = Page(limit, after, {name: value for name, value in equals.items() if value is not None})
+    with core.database.scoped(scope) as connection:
+        return list(page(connection, reconciliation_runs, scope, wanted))
+
+
+def shown(row: Row) -> dict[str, Any]:
+    """The public form of a run."""
+    progress = row["progress"]
+    return {
+        "id": public_id("reconciliation_run", row["id"]),
+        "kind": row["kind"],
+        "status": row["status"],
+        "provider_account": public_id("provider_account", row["provider_account_id"]),
+        "since": timestamp(row["window_from"]),
+        "until": timestamp(row["window_until"]),
+        "slices_done": progress.get("done", 0),
+        "slices": progress.get("total"),
+        "counts": row["counts"],
+        "sums": row["sums"],
+        "findings": row["findings"],
+        "error": row["error"],
+        "started_by": row["started_by"],
+        "created_at": timestamp(row["created_at"]),
+        "updated_at": timestamp(row["updated_at"]),
+        "finished_at": timestamp(row["finished_at"]),
+    }
