@@ -53,8 +53,8 @@ _PROBE = 45.0
 _EVERY = 0.5
 #: Seconds until a dead Redis is asked again.
 _REST = 5.0
-#: Accounts and operations that are remembered before those at rest are dropped, and how long those have rested.
-_REMEMBERED, _AT_REST = 5000, 600.0
+#: Accounts that are remembered before those at rest are dropped, how long those have rested, and how often that is.
+_REMEMBERED, _AT_REST, _DROP_EVERY = 5000, 600.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ class Health:
         self._sharing = None if redis_url is None else Sharing(redis_url, self._me)
         self._clock = clock
         self._ahead = 0.0  # of Redis' clock before ours, in seconds
+        self._dropped_at = 0.0
         self._accounts: dict[UUID, dict[str, _Entry]] = {}
         self._lock = threading.Lock()
         self._wake, self._urgent = threading.Event(), threading.Event()
@@ -211,7 +212,8 @@ class Health:
         return self._clock() + self._ahead
 
     def _entry(self, core: Core, scope: Scope, account_id: UUID, operation: str, now: float) -> _Entry:
-        if len(self._accounts) > _REMEMBERED:
+        if len(self._accounts) > _REMEMBERED and now - self._dropped_at > _DROP_EVERY:
+            self._dropped_at = now
             self._accounts = {
                 one: entries
                 for one, entries in self._accounts.items()
@@ -287,6 +289,8 @@ class Health:
         self._exchange(entries)
         for entry in entries:
             with self._lock:
+                if not (entry.pushed or self._sharing is None or time.monotonic() < self._rest_until):
+                    continue  # another process may have stepped first: the next trip tells
                 steps, entry.steps = entry.steps, []
             if steps:
                 health_changes.record(entry.core, entry.scope, entry.account_id, entry.operation, steps)
