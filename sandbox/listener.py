@@ -38,7 +38,9 @@ class Listener:
         """Nobody listens from now on, for so many seconds; open connections end with the answer they wait for."""
         self.close()
         for connection in self._handler.connections:
-            connection.close()
+            # An idle one that is only asked to end stays open, with nobody to read what is sent on it.
+            idle = getattr(connection, "_waiter", None) is not None
+            (connection.force_close if idle else connection.close)()
         self._reopening = asyncio.create_task(self._reopen(seconds))
 
     async def _reopen(self, seconds: float) -> None:

@@ -12,11 +12,15 @@ import click
 from cli.commands.up import Progress, Stopper, report, say, show, start
 from cli.demo.client import Receiver, Shop, Surprise
 from cli.demo.ledger import Ledgers
+from cli.demo.office import Office
 from cli.demo.schedule import Schedule
 from cli.demo.steps import Scene
 from cli.demo.table import make_console, sum_up, tell_heading, tell_step
 from cli.demo.tour import run
+from cli.embedded import open_directory
 from cli.errors import Refused
+from cli.secrets_file import Secrets
+from cli.seed import credentials
 from cli.service import PRIVATE_TARGETS, Service
 
 #: For the tour, whose endpoint for events listens on this machine.
@@ -84,7 +88,7 @@ def _tour(service: Service, stopper: Stopper) -> bool:
     console = make_console()
     shop, receiver = Shop(service.api_url, service.test_key), Receiver()
     schedule = Schedule({**service.environment(), "DATABASE_URL": service.worker_database_url})
-    scene = Scene(shop, receiver, Ledgers(dict(service.sandbox_urls)), schedule)
+    scene = Scene(shop, receiver, Ledgers(dict(service.sandbox_urls)), schedule, _office(service))
     try:
         made = shop.post("/v1/webhook_endpoints", {"url": receiver.url, "event_types": ["*"]})
         if made.status_code != 201:
@@ -107,6 +111,14 @@ def _tour(service: Service, stopper: Stopper) -> bool:
         schedule.close()
         receiver.stop()
     return sum_up(console, steps, lines, delivered, receiver.forged)
+
+
+def _office(service: Service) -> Office:
+    secrets = Secrets(open_directory(service.data_dir), keep=False)
+    keys = {provider: credentials(secrets, provider)["secret_key"] for provider in service.sandbox_urls}
+    seeded = service.seeded
+    where = (service.owner_database_url, dict(service.sandbox_urls), keys)
+    return Office(service.api_url, seeded.admin_key, seeded.merchant, seeded.accounts, *where)
 
 
 def _events_arrived(shop: Shop, receiver: Receiver, payments: list[str]) -> int:

@@ -13,10 +13,12 @@ from uuid import UUID
 import click
 
 from cli.commands import options, output
+from cli.commands import verify as verdict
 from cli.commands.accounts import accounts_of
 from cli.errors import Refused
 from cli.login import login
 from cli.target import owner_core
+from core.domain.errors import StateConflict
 from core.domain.identifiers import InvalidIdentifier, parse_id, public_id
 from core.orchestration import accounts
 from core.orchestration.context import Core
@@ -27,6 +29,12 @@ from core.reconciliation.runs import Kind, Window
 COLUMNS = ("id", "kind", "status", "provider_account", "since", "until", "findings", "counts")
 #: Seconds between looks at a run, and until one that does not move is given up on by the command, not by the worker.
 LOOK, PATIENCE = 0.3, 3600.0
+#: Seconds that `verify` waits for the questions of its first comparison.
+REST = 60.0
+_ASKED = (
+    "SELECT count(*) FROM jobs WHERE kind IN ('sync_payment', 'sync_dispute') "
+    "AND (status = 'running' OR (status = 'queued' AND run_after <= app_now()))"
+)
 TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
 
 
@@ -66,6 +74,60 @@ def run(
     _print(ended, as_json)
     if any(one["status"] == "failed" for one in ended):
         raise click.exceptions.Exit(1)
+
+
+@reconcile.command()
+@options.data_dir
+@click.option("--since", type=TIMES, help="UTC; three days before the end if left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+def verify(data_dir: Path, since: datetime | None, as_json: bool) -> None:
+    """Compare everything with every provider, and end with exit code 0 if all of it agrees, else 1.
+
+    What a first comparison can put right is put right, and compared again. With local providers their own ledgers are
+    held beside our books, too.
+    """
+    with owner_core(data_dir) as core:
+        _all_runs(core, _window(core, since, None))
+        _at_rest(core)
+        window = _window(core, since, None)
+        ended = _all_runs(core, window)
+        verdicts = [verdict.of_run(one) for one in ended]
+        scopes = dict.fromkeys(scope for scope, _ in _accounts(core, None))
+        verdicts += [verdict.of_payouts(core, scope, window) for scope in scopes]
+    verdicts += verdict.of_ledgers(data_dir)
+    verdict.tell(verdicts, as_json)
+    if not all(one.ok for one in verdicts):
+        raise click.exceptions.Exit(1)
+
+
+def _all_runs(core: Core, window: Window) -> list[dict[str, Any]]:
+    started = []
+    for scope, number in _accounts(core, None):
+        for one in get_args(Kind):
+            started.append((scope, _start_when_free(core, scope, number, one, window)))
+    return list(_ends(core, started))
+
+
+def _start_when_free(core: Core, scope: Scope, number: UUID, kind: Kind, window: Window) -> UUID:
+    """The clock's own run may be under way."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return runs.start(core, scope, number, kind, window, f"cli:{login()}")
+        except StateConflict:
+            if time.monotonic() > end:
+                raise
+            time.sleep(LOOK)
+
+
+def _at_rest(core: Core) -> None:
+    """Until what the first comparison set to ask has been asked."""
+    end = time.monotonic() + REST
+    while time.monotonic() < end:
+        with core.database.unscoped() as connection:
+            if not connection.exec_driver_sql(_ASKED).scalar_one():
+                return
+        time.sleep(LOOK)
 
 
 def _window(core: Core, since: datetime | None, until: datetime | None) -> Window:

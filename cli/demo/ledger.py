@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import requests
 
 Row = Mapping[str, Any]
+
+#: Seconds that a provider may refuse us.
+_PATIENCE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,20 @@ class Ledgers:
         self._http.trust_env = False
 
     def read(self, provider: str) -> dict[str, list[Row]]:
-        answer = self._http.get(f"{self._urls[provider]}/_sandbox/ledger", timeout=10)
+        answer = self._answer(f"{self._urls[provider]}/_sandbox/ledger")
         answer.raise_for_status()
         found: dict[str, list[Row]] = answer.json()
         return found
+
+    def _answer(self, url: str) -> requests.Response:
+        """A provider that refuses connections for a while refuses the oracle, too."""
+        waited = threading.Event()
+        for _ in range(_PATIENCE * 10):
+            try:
+                return self._http.get(url, timeout=10)
+            except requests.ConnectionError:
+                waited.wait(0.1)
+        return self._http.get(url, timeout=10)
 
     def charges(self, provider: str, payment_id: str) -> list[Row]:
         """The payment's charges that took money."""
@@ -74,6 +88,9 @@ class Ledgers:
     def lines(self, payments: Iterable[Mapping[str, Any]]) -> list[Line]:
         books = {provider: self.read(provider) for provider in self._urls}
         return [compare(payment, books) for payment in payments]
+
+    def clear(self, provider: str) -> None:
+        self._http.delete(f"{self._urls[provider]}/_sandbox/faults", timeout=10).raise_for_status()
 
     def fault(self, provider: str, **fault: Any) -> None:
         answer = self._http.post(f"{self._urls[provider]}/_sandbox/faults", json=fault, timeout=10)

@@ -8,6 +8,7 @@ from typing import Any
 
 from cli.demo.client import Receiver, Shop
 from cli.demo.ledger import Ledgers
+from cli.demo.office import Office
 from cli.demo.schedule import Schedule
 
 RETURN_URL = "https://shop.example/thanks"
@@ -51,6 +52,7 @@ class Scene:
     receiver: Receiver
     ledgers: Ledgers
     schedule: Schedule
+    office: Office
     payments: list[str] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from cli.demo import aftermath, cards, deadlines, pages, repeats, saved
+from cli.demo import aftermath, books, cards, deadlines, pages, repeats, saved
 from cli.demo.client import Surprise
 from cli.demo.steps import Act, Scene, Step
 
@@ -28,6 +28,11 @@ STEPS: Sequence[tuple[str, Act]] = (
     ("Stripe: a refund that fails later", aftermath.refund_failed),
     ("Stripe: authentication abandoned", deadlines.abandoned),
     ("Paystack: paid after the deadline, refunded", deadlines.paid_too_late),
+    ("Stripe takes no connection: Paystack's page", books.failed_over),
+    ("Stripe's answer lost: no other page is made", books.stayed),
+    ("Webhooks lost, found by reconciliation", books.found_again),
+    ("Refunded at the dashboard: finding, decided", books.decided),
+    ("Days later: payouts matched line by line", books.paid_out),
 )
 
 

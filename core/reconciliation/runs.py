@@ -39,7 +39,7 @@ Comparison = Callable[[Core, Scope, OpenedAccount, UUID, datetime, datetime], Sl
 #: How much of a window is read at a time: what a crash makes us read again, and what is held in memory.
 SLICES: Mapping[str, timedelta] = {
     "missed_events": timedelta(hours=6),
-    "two_way": timedelta(hours=1),
+    "two_way": timedelta(hours=4),
     "statement": timedelta(days=1),
 }
 #: No provider tells more than a year back without effort; a longer wish is most likely a slip.

@@ -29,6 +29,19 @@ def test_at_once(run_sandbox, provider, eventually):
     assert sandbox.door("GET", "health")["status"] == "ok"
 
 
+def test_connections_that_idle_are_ended(run_sandbox):
+    sandbox = run_sandbox("stripe")
+    assert sandbox.door("GET", "health")["status"] == "ok"
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as idle:
+        idle.sendall(b"GET /_sandbox/health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in idle.recv(4096)
+        sandbox.door("POST", "faults", effect="refuse", ms=500)
+        left = idle.recv(4096)
+        while left:  # the rest of an answer; then the end
+            left = idle.recv(4096)
+
+
 def test_after_the_call_it_names(run_sandbox, new_integration, eventually):
     sandbox = run_sandbox("paystack")
     integration = new_integration(sandbox)
