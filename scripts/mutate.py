@@ -23,6 +23,8 @@ from mutate_tables import Flip, flips, tables
 TESTS = (
     "tests/domain/test_outcomes.py",
     "tests/domain/test_statuses.py",
+    "tests/orchestration/test_breaker.py",
+    "tests/orchestration/test_failover_tables.py",
     "tests/orchestration/test_refusal_tables.py",
     "tests/orchestration/test_settlement.py",
     "tests/providers/test_*_tables.py",

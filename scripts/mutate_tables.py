@@ -24,6 +24,8 @@ MODULES = (
     "core.domain.statuses",
     "core.orchestration.dispute_answers",
     "core.orchestration.enrol",
+    "core.orchestration.breaker",
+    "core.orchestration.failover",
     "core.orchestration.permits",
     "core.orchestration.settlement",
     "core.providers.transport",

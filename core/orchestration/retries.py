@@ -88,6 +88,13 @@ def keeps_open(connection: Connection, payment: Row, transaction: Row, outcome: 
     return decide(connection, payment, transaction, outcome) in (Decision.RETRY_NEW, Decision.ELSEWHERE)
 
 
+def left_behind(payment: Row, starts: Sequence[Row]) -> frozenset[Any]:
+    """Accounts whose soft decline sent the payment elsewhere; what cannot cross is tried at its own account again."""
+    if payment["method"] not in failover.CROSSES:
+        return frozenset()
+    return frozenset(row["provider_account_id"] for row in starts if row["status"] == "declined")
+
+
 def due(starts: Sequence[Row]) -> datetime | None:
     """When the next try after a soft decline may begin; None where the last one was none."""
     if not starts or starts[-1]["status"] != "declined":

@@ -213,7 +213,7 @@ def _another(
     if payment["method"] not in CROSSES or not status_manager.is_start(transaction):
         return False
     starts = retries.starts_of(rows.transactions_of(connection, payment["id"]))
-    used = starting.used_accounts(starts) | {transaction["provider_account_id"]}
+    used = starting.used_accounts(starts) | retries.left_behind(payment, starts) | {transaction["provider_account_id"]}
     wish = starting.wish_of(connection, payment)
     found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish)
     return bool(router.eligible(found, used))

@@ -77,7 +77,7 @@ def _has_to_wait(core: Core, connection: Connection, job: Job, payment: Row, sen
 def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent: Sequence[Row]) -> Step | None:
     starts = [row for row in sent if status_manager.is_start(row)]
     found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish_of(connection, payment))
-    left = router.eligible(found, used_accounts(starts))
+    left = router.eligible(found, used_accounts(starts) | retries.left_behind(payment, starts))
     if not left or len(starts) >= MAX_STARTS:
         status_manager.fail_unsent(core, connection, payment, _last_decline(starts), announce.cause_of(job))
         jobs.finish(connection, job)

@@ -67,6 +67,10 @@ class TestOpening:
             assert found.state is State.HALF_OPEN
         assert waits == [5, 10, 20, 40, 60, 60]
 
+    def test_what_is_a_question(self) -> None:
+        asked = {"look_up", "list_refunds", "read_dispute", "list_changes", "list_statement", "identify"}
+        assert asked == breaker.QUESTIONS
+
     def test_questions_come_back_after_two_seconds_every_time(self) -> None:
         found = opened(operation="look_up")
         assert found.until == 102.0

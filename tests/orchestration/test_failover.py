@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from core.domain.identifiers import parse_id
-from core.orchestration import accounts, backoff, people, provider_manager
+from core.domain.outcomes import Decline, DeclineCategory, Declined, Facts
+from core.orchestration import accounts, backoff, execute, failover, people, provider_manager
 from core.orchestration.health import Health
 from core.persistence.database import Scope
 from core.persistence.vault import Place
@@ -207,6 +208,10 @@ class TestOffSession:
         assert len(statuses(world, payment)) == 1
 
 
+#: Accounts that a shop tries before its others.
+FIRST: set[UUID] = set()
+
+
 class Shop:
     """A merchant of its own with accounts in order, each of which the test makes fail as it likes."""
 
@@ -220,6 +225,7 @@ class Shop:
             account = world.add_account("stripe", self.scope, name=name)
             self._set(account, "priority", number + 1)
             self.accounts.append(account)
+        FIRST.add(self.accounts[0])
 
     def _set(self, account: UUID, column: str, value: object) -> None:
         with self.world.owner.begin() as connection:
@@ -306,6 +312,38 @@ class TestElsewhere:
     def test_how_long_the_call_took_is_kept_with_the_attempt(self, world: World, shop: Any) -> None:
         (sent,) = world.transactions(shop(1).pay()["id"])
         assert 0 <= sent["call_ms"] < 2000
+
+
+class TestSoftDeclineOfARedirect:
+    """No local provider declines before it has a page, so the test says no in its place."""
+
+    @pytest.fixture(autouse=True)
+    def the_first_account_says_no(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        perform, said = execute._perform, Declined(Facts(), Decline("insufficient_funds", DeclineCategory.SOFT, "No."))
+
+        def no_from_the_first(step: Any) -> Any:
+            return said if step.account.account_id in FIRST else perform(step)
+
+        monkeypatch.setattr(execute, "_perform", no_from_the_first)
+
+    @pytest.mark.parametrize(
+        ("says_next", "status", "tried"),
+        [(False, "failed", [(0, "declined")]), (True, "requires_action", [(0, "declined"), (1, "requires_action")])],
+    )
+    def test_goes_to_the_next_account_only_if_the_route_says_so(
+        self, shop: Any, monkeypatch: pytest.MonkeyPatch, says_next: bool, status: str, tried: list[tuple[int, str]]
+    ) -> None:
+        monkeypatch.setattr(failover, "route_says_next", lambda payment: says_next)
+        place = shop(2)
+        payment = place.pay()
+        assert (payment["status"], place.tried(payment)) == (status, tried)
+
+    def test_and_fails_with_the_decline_where_there_is_no_other(self, shop: Any, monkeypatch: Any) -> None:
+        monkeypatch.setattr(failover, "route_says_next", lambda payment: True)
+        place = shop(1)
+        payment = place.pay()
+        assert (payment["status"], payment["decline"]["code"]) == ("failed", "insufficient_funds")
+        assert place.tried(payment) == [(0, "declined")]
 
 
 class Time:

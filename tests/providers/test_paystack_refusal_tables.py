@@ -254,4 +254,4 @@ def test_what_paystack_wants_of_evidence() -> None:
 
 
 def test_refusals_of_an_integration_that_has_no_holds() -> None:
-    assert {one.value for one in changes._NO_HOLDS} == {"invalid_request", "misconfigured"}
+    assert {one.value for one in changes.NO_HOLDS} == {"invalid_request", "misconfigured"}
