@@ -40,8 +40,8 @@ CHAOS_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON)) $(if $
 crash: install-dev ## Kill a process at every crash point of every operation, in under ten minutes
 	@$(CHAOS) crash $(CHAOS_OPTIONS)
 
-chaos: install-dev ## The three parts of chaos in turn, under one seed (SEED=… replays one, JSON=… keeps the figures)
-	@$(CHAOS) cases outage soak $(CHAOS_OPTIONS)
+chaos: install-dev ## The four parts of chaos in turn, under one seed (SEED=… replays one, JSON=… keeps the figures)
+	@$(CHAOS) cases outage soak sabotage $(CHAOS_OPTIONS)
 
 chaos-cases: install-dev ## Run the forty cases of lost and doubled payments, as a table
 	@$(CHAOS) cases $(CHAOS_OPTIONS)

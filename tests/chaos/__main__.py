@@ -6,11 +6,12 @@ import argparse
 import importlib
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.chaos.record import record
-from tests.chaos.report import Options, Report, chosen_seed, say, written
+from tests.chaos.record import record, tested
+from tests.chaos.report import Options, Report, Row, chosen_seed, say, written
 
 #: Each module has `run(options: Options) -> Report`; it is loaded when its part is asked for.
 PARTS = {
@@ -32,20 +33,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--record", type=Path, metavar="FOLDER", help="keep rows and figures there by date and commit")
     asked = parser.parse_args(arguments)
     seed = chosen_seed(asked.seed)
+    commit = tested() if asked.record is not None else ("", False)
     reports: list[Report] = []
     for part in asked.parts:
         with tempfile.TemporaryDirectory(prefix=f"tollgate-chaos-{part}-", ignore_cleanup_errors=True) as scratch:
             options = Options(seed, Path(scratch), asked.short, asked.json, asked.only)
-            report: Report = importlib.import_module(PARTS[part]).run(options)
+            report = _run(part, options)
         report.close()
         reports.append(report)
         if asked.json is not None:
             written(reports, asked.json)
     if asked.record is not None:
-        say(f"Recorded in {record(reports, asked.record)}")
+        say(f"Recorded in {record(reports, asked.record, *commit)}")
     if any(report.failed for report in reports):
         say(f"Run it again with SEED={seed}.")
     sys.exit(1 if any(report.failed for report in reports) else 0)
+
+
+def _run(part: str, options: Options) -> Report:
+    """A part that breaks off is a failed one, and the others are run all the same."""
+    try:
+        report: Report = importlib.import_module(PARTS[part]).run(options)
+    except Exception as error:  # noqa: BLE001 - told in a row
+        traceback.print_exc()
+        report = Report(part, options.seed)
+        report.add(Row("the part itself", 0, 0, None, "FAILED", f"{type(error).__name__}: {error}"))
+    return report
 
 
 if __name__ == "__main__":

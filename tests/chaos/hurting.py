@@ -74,6 +74,8 @@ KILLS: Sequence[str] = (
     "stop worker-1",
     "stop worker-2",
 )
+#: Those who must die in a run of any length come first, each kind of process once.
+FIRST: Sequence[str] = ("worker-1", "api", "beat", "redis", "postgres")
 #: On the wire: the proxy, what it does, and what it waits for where it waits.
 WIRE: Sequence[tuple[str, str, bytes]] = (
     ("postgres", "drop_reply", b"COMMIT"),
@@ -112,6 +114,7 @@ class Hurting:
     kills: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
     _deck: list[str] = field(default_factory=list)
+    _round: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -157,7 +160,9 @@ class Hurting:
 
     def _kill(self, dice: random.Random) -> None:
         if not self._deck:  # all of them once, in an order of their own, before anybody comes again
-            self._deck = dice.sample(KILLS, len(KILLS))
+            first = dice.sample(FIRST, len(FIRST)) if self._round == 0 else []
+            self._deck = [*dice.sample(rest := [one for one in KILLS if one not in first], len(rest)), *first]
+            self._round += 1
         whom = self._deck.pop()
         self.kills[whom] += 1
         if whom == "flush":

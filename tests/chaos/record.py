@@ -13,12 +13,15 @@ from tests.chaos.report import Report, written
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def record(reports: list[Report], folder: Path) -> Path:
-    """Writes results-DATE-COMMIT.md and .json to `folder`; returns the first. Done again, it replaces them."""
+def tested() -> tuple[str, bool]:
+    """The commit, and whether something was changed since. Asked before a run: others may commit meanwhile."""
+    return _git("rev-parse", "--short", "HEAD"), bool(_git("status", "--porcelain", "--untracked-files=no"))
+
+
+def record(reports: list[Report], folder: Path, commit: str, changed: bool) -> Path:
+    """Writes results-DATE-COMMIT-SEED.md and .json to `folder`; returns the first. Done again, it replaces them."""
     date = datetime.now(UTC).date().isoformat()
-    commit = _git("rev-parse", "--short", "HEAD")
-    changed = bool(_git("status", "--porcelain", "--untracked-files=no"))
-    file = folder / f"results-{date}-{commit}.md"
+    file = folder / f"results-{date}-{commit}-{reports[0].seed}.md"
     written(reports, file.with_suffix(".json"))
     lines = [
         f"# Chaos on {date}",
