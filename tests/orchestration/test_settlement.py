@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.domain.outcomes import (
+    CANCEL_AFTER_DECLINE,
     ActionRequired,
     Canceled,
     Decline,
@@ -290,3 +291,23 @@ def test_a_refused_field_is_named() -> None:
     told = settlement.decline_of(outcome)
     assert told is not None
     assert told.message == "The provider refused currency as invalid."
+
+
+class TestWhatADeclineLeft:
+    @pytest.mark.parametrize("name", ["succeeded", "canceled"])
+    def test_ending_it_says_nothing_about_the_payment(self, name: str) -> None:
+        void = transaction_row("void", "sent", extra={"closes": "another"})
+        made = settlement.plan(payment_row("processing"), void, None, OUTCOMES[name])
+        assert (made.transaction_status, made.payment_status, made.payment) == (name, None, {})
+
+    def test_is_not_payable_again_because_old_news_say_so(self) -> None:
+        news = Declined(Facts(extra={CANCEL_AFTER_DECLINE: "pi_1", "object": "payment_intent"}), DECLINE)
+        made = settlement.plan(payment_row("failed"), transaction_row("charge", "declined"), None, news)
+        assert made.transaction["extra"] == {"object": "payment_intent"}
+
+    @pytest.mark.parametrize("before", [{}, {CANCEL_AFTER_DECLINE: "pi_1"}])
+    def test_stays_payable_until_somebody_ends_it(self, before: dict[str, str]) -> None:
+        news = Declined(Facts(extra={CANCEL_AFTER_DECLINE: "pi_1"}), DECLINE)
+        row = transaction_row("charge", "declined" if before else "sent", extra=before)
+        made = settlement.plan(payment_row("processing"), row, None, news)
+        assert made.transaction["extra"] == {CANCEL_AFTER_DECLINE: "pi_1"}
