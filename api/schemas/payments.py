@@ -105,7 +105,9 @@ class CreatePaymentBody(Body):
         False, description="Keep what is paid with for later payments of this customer, who has to be named."
     )
     off_session: bool = Field(
-        False, description="The customer is away: with a saved method only. Nobody can authenticate then."
+        False,
+        description="The customer is away: with a saved method only. Nobody can authenticate then. "
+        "After a soft decline it is tried up to two more times within 72 hours, and stays `processing` meanwhile.",
     )
     provider: KnownProvider | None = Field(
         None, description="Pins one; null lets the router choose.", examples=["stripe"]
