@@ -11,6 +11,7 @@ from typing import Any
 from cli.checks import invariants
 from cli.commands import output
 from cli.target import find
+from core.invariants.ledger import COMPARISONS
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.reconciliation.runs import Window
@@ -64,8 +65,10 @@ def of_payouts(core: Core, scope: Scope, window: Window) -> Verdict:
 def of_ledgers(data_dir: Path) -> list[Verdict]:
     """The local providers' own ledgers beside our books; nothing where there are none."""
     target = find(data_dir)
-    lines = [line for line in invariants.look(target, None, ()) if line.invariant == "I5" and line.looked]
-    return [Verdict(line.looked, "every charge and refund", [one.what for one in line.violations]) for line in lines]
+    lines = invariants.look(target, None, ())
+    found = [one.what for line in lines for one in line.violations if one.check in COMPARISONS]
+    looked = next((line.looked for line in lines if line.invariant == "I5"), "")
+    return [Verdict(looked, "every charge, refund and dispute", found)] if looked else []
 
 
 def tell(verdicts: Sequence[Verdict], as_json: bool) -> None:

@@ -138,13 +138,18 @@ class _Book:
         for one in refunds:
             if one.object_id in self.payment_of and one.status == "succeeded":
                 back[self.payment_of[one.object_id]] += one.amount
+        here = {start["payment"] for start in self.known.starts if start["status"] == "succeeded"}
         for name, payment in self.known.payments.items():
+            if payment["elsewhere"] and name in here:
+                continue  # charged at two providers, one of them surplus: our sums are those of both
+            # One that another provider took over has its money there, and here there must be none.
+            expected = dict.fromkeys(payment, 0) if payment["elsewhere"] else payment
             for check, column, theirs_ in (
                 ("ledger_taken", "amount_received", taken[name]),
                 ("ledger_refunded", "amount_refunded", back[name]),
             ):
-                if payment[column] != theirs_ and not payment["excused"]:
-                    yield check, {"payment_id": name, "ours": payment[column], "theirs": theirs_}
+                if expected[column] != theirs_ and not payment["excused"]:
+                    yield check, {"payment_id": name, "ours": expected[column], "theirs": theirs_}
 
     def statuses(self) -> Found:
         latest: dict[str, Row] = {}

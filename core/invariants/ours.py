@@ -27,7 +27,9 @@ _STARTS = sa.text(
     f"WHERE t.provider_account_id IN ({_ACCOUNTS}) AND t.kind IN ('charge', 'authorize') ORDER BY t.id"
 )
 _PAYMENTS = sa.text(
-    f"SELECT p.id, p.status, p.amount_received, p.amount_refunded, ({_EXCUSED}) AS excused FROM payments p "
+    f"SELECT p.id, p.status, p.amount_received, p.amount_refunded, ({_EXCUSED}) AS excused, "
+    "EXISTS (SELECT FROM transactions o WHERE o.payment_id = p.id AND o.kind IN ('charge', 'authorize') "
+    f"  AND o.status = 'succeeded' AND o.provider_account_id NOT IN ({_ACCOUNTS})) AS elsewhere FROM payments p "
     f"WHERE p.id IN (SELECT payment_id FROM transactions WHERE provider_account_id IN ({_ACCOUNTS}))"
 )
 _REFUNDS = sa.text(

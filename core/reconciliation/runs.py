@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
+from core import points
 from core.audit import log as audit
 from core.domain.errors import FieldError, NotFoundError, RequestRefused, StateConflict
 from core.domain.identifiers import new_id, public_id
@@ -145,7 +146,7 @@ def carry_out(core: Core, job: Job, comparisons: Mapping[str, Comparison]) -> No
 
 
 def _begin(core: Core, job: Job) -> tuple[Row | None, OpenedAccount | None]:
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
         query = sa.select(reconciliation_runs).where(reconciliation_runs.c.id == job.target)
         run = connection.execute(query.with_for_update()).mappings().one()
         if run["status"] not in OPEN:
@@ -166,7 +167,7 @@ def _keep(core: Core, job: Job, run: Row, done: Mapping[str, list[Any]]) -> None
         findings += slice_findings
     total = len(list(Window(run["window_from"], run["window_until"]).slices(SLICES[run["kind"]])))
     progress = {"slices": dict(done), "done": len(done), "total": total}
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         jobs.check_lease(connection, job)
         values = {"progress": progress, "counts": dict(counts), "sums": dict(sums), "findings": findings}
         _write(connection, run, values)
@@ -186,7 +187,7 @@ def _broke_off(core: Core, job: Job, run: Row, broken: ListingBroken) -> None:
 
 
 def _end(core: Core, job: Job, run: Row, status: str, error: Mapping[str, Any] | None) -> None:
-    with core.transaction(job.scope) as connection:
+    with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         jobs.check_lease(connection, job)
         _write(connection, run, {"status": status, "error": error, "finished_at": sa.func.app_now()})
         query = sa.select(reconciliation_runs).where(reconciliation_runs.c.id == run["id"])

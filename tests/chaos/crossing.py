@@ -10,9 +10,12 @@ from tests.chaos.operations import (
     asks,
     by_page,
     by_token,
+    compares,
     customer,
     disputed,
+    fails_over,
     in_turn,
+    is_compared,
     is_forgotten,
     is_saved,
     is_told,
@@ -223,8 +226,27 @@ OPERATIONS: tuple[Operation, ...] = (
         check=stands("succeeded", charged=1, taken=500000),
         alone=True,
     ),
+    Operation(
+        name="create by page, failing over",
+        kind="create_payment",
+        points=JOB,
+        act=fails_over,
+        follow=pays(PAYSTACK_CARD),
+        check=stands("succeeded", charged=1, taken=1000),
+        nth=2,
+        alone=True,
+    ),
+    Operation(
+        name="books compared",
+        kind="reconcile",
+        points=("job.claimed", "job.announcing", "job.announced", "job.settling", "job.settled"),
+        prepare=by_token("succeeded"),
+        act=compares,
+        check=is_compared,
+        alone=True,
+    ),
     Operation("delivery", "deliver_event", ("job.claimed", *DELIVERY), by_token(), _PAID, alone=True),
 )
 
 #: What the issue names and a later one builds: its rows join here then.
-NOT_BUILT = ("router health", "reconciliation", "roles", "seals")
+NOT_BUILT = ("roles", "seals")

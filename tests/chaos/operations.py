@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -280,3 +281,48 @@ def one_dispute(*statuses: str, answered: bool = False) -> Check:
         return wrong + stands("succeeded", charged=1)(stage, case)
 
     return check
+
+
+def fails_over(stage: Stage, case: Case) -> None:
+    """Stripe takes no connection; the page is Paystack's."""
+    stage.proxies["stripe"].refuse()
+    try:
+        case.made["payment"] = stage.pay_by_page(amount=1000, currency="USD")["id"]
+        refused = "SELECT 1 FROM transactions WHERE payment_id = %s::uuid AND status = 'not_executed'"
+        wait_until(lambda: stage.query(refused, _uuid(case.payment)), "the connection to be refused", 20, every=0.05)
+    finally:
+        stage.proxies["stripe"].heal()
+
+
+def compares(stage: Stage, case: Case) -> None:
+    """A run over the last hours, once the clock's own is over."""
+    now = stage.query("SELECT app_now() AS now")[0]["now"]
+    seeded = stage.service.seeded
+    home = f"/admin/v1/merchants/{seeded.merchant}/reconciliation/runs"
+    body = {
+        "provider_account": seeded.accounts["stripe"],
+        "kind": "two_way",
+        "since": (now - timedelta(hours=3)).isoformat(),
+        "until": now.isoformat(),
+    }
+
+    def begun() -> str | None:
+        try:
+            answer = stage.request("POST", f"{home}?mode=test", body, key=stage.service.admin_key)
+        except requests.RequestException:
+            return None
+        return str(answer.json()["id"]) if answer.status_code == 202 else None
+
+    case.made["run"] = f"{home}/{wait_until(begun, 'a run to be taken', 30, every=0.1)}?mode=test"
+
+
+def is_compared(stage: Stage, case: Case) -> list[str]:
+    """Whole, and nothing of it counted twice."""
+    run = stage.request("GET", case.made["run"], key=stage.service.admin_key).json()
+    counts = run["counts"]
+    wrong = differs("the run", (run["status"], run["slices_done"], run["findings"]), ("succeeded", run["slices"], 0))
+    wrong += differs("charges seen", sum(counts.get(one, 0) for one in _SEEN), counts.get("theirs", 0))
+    return wrong + stands("succeeded", charged=1, taken=1000)(stage, case)
+
+
+_SEEN = ("agree", "open", "foreign", "unknown", "differ", "unsure")
