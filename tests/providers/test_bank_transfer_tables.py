@@ -20,7 +20,7 @@ from core.domain.outcomes import (
 from core.providers.base import News, VerifiedEvent
 from tests.providers.bank_transfer.client import REFUSALS
 from tests.providers.bank_transfer.outcomes import REFUNDS, TRANSFERS, read_refund, read_transfer
-from tests.providers.bank_transfer.webhooks import read
+from tests.providers.bank_transfer.webhooks import _SEEN, read
 
 SAMPLES = Path(__file__).with_name("bank_transfer") / "samples"
 OBJECT = {"id": "tr_1", "amount": 100_00, "currency": "EUR", "instructions": "https://bank.example/tr_1"}
@@ -71,3 +71,7 @@ def test_samples_in_our_words() -> None:
     returned = sample("refund_returned.json")
     assert isinstance(returned.outcome, Declined)
     assert (returned.operation, returned.start_provider_id) == ("refund", "tr_9Zk3")
+
+
+def test_a_transfer_in_a_list_is_read_as_its_outcome() -> None:
+    assert {kind.__name__: told for kind, told in _SEEN.items()} == {"Succeeded": "succeeded", "Canceled": "ended"}
