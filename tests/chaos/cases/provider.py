@@ -167,13 +167,52 @@ def key_used_otherwise(ground: Ground) -> None:
     expect([row["provider_key"] for row in ground.transactions(payment)] == [key], "another key was made")
 
 
+def circuit(ground: Ground) -> None:
+    """Stripe is down: its circuit opens, pages are Paystack's without a try at Stripe, and it closes by itself."""
+    stage, page = ground.stage, {"amount": 1000, "currency": "USD"}
+    begun = stage.query("SELECT app_now() AS now")[0]["now"]
+
+    def states() -> list[str]:
+        query = "SELECT to_state FROM health_changes WHERE operation = 'start' AND created_at >= %s ORDER BY id"
+        return [row["to_state"] for row in stage.query(query, begun)]
+
+    def paged() -> str:
+        payment = str(stage.pay_by_page(**page)["id"])
+        stage.open_page(payment)
+        ground.hurt("provider.refused")
+        return payment
+
+    stage.proxies["stripe"].refuse()
+    try:
+        made = [paged()]
+        while "open" not in states() and len(made) < 40:
+            made.append(paged())
+        expect("open" in states(), f"the circuit is not open after {len(made)} refused connections")
+        wait_until(lambda: not _tried_at_stripe(ground, paged()), "a page without a try at Stripe", 20)
+    finally:
+        stage.proxies["stripe"].heal()
+    ground.since()
+
+    def closed() -> bool:
+        ground.paid_once(stage.pay()["id"], seconds=90)
+        return states()[-1:] == ["closed"]
+
+    wait_until(closed, "the circuit to close", 90)
+
+
+def _tried_at_stripe(ground: Ground, payment: str) -> bool:
+    """Did a call leave for it? One that the circuit kept back says so."""
+    rows = ground.transactions(payment)
+    return any(row["provider"] == "stripe" and "breaker_open" not in str(row["evidence"]) for row in rows)
+
+
 CASES = (
     Case("21", "provider", "time-out before it acted", "same key; 1 charge", 1, _one_charge(effect="timeout_before")),
     Case("22", "provider", "time-out after it acted", "found; 1 charge", 1, _one_charge(effect="timeout_after")),
     Case("23", "provider", "500, 502, 503 with and without effect", "not failed; look-up decides", 6, errors),
     Case("24a", "provider", "429 with Retry-After", "backs off; not ambiguous", 3, limited),
     Case("24b", "provider", "401, a revoked key", "account stopped, told, no try burned", 1, revoked, "apart"),
-    Case("24c", "provider", "circuit open", "nothing is sent", 0, None, note="the breaker comes with the router"),
+    Case("24c", "provider", "circuit open", "nothing is sent; others carry it; closes", 12, circuit, "apart"),
     Case("25a", "provider", "cut, malformed, HTML, slow bodies", "deadline held; unknown", 5, bodies),
     Case("25b", "provider", "wire cut before and after, silent", "1 charge", 3, cut_wires),
     Case("26", "provider", "Stripe knows the key with another body", "looked up", 1, key_used_otherwise, "apart"),
