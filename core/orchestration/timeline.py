@@ -24,6 +24,7 @@ _ORDER = (
     "refund",
     "dispute",
     "webhook",
+    "statement",
     "finding",
     "event",
     "delivery",
@@ -183,6 +184,29 @@ def _disputes(row: Row) -> Iterator[Entry]:
         yield _entry(row["evidence_sent_at"], "dispute.answered", "Evidence against the dispute was sent", dispute)
 
 
+def _statement(row: Row) -> Iterator[Entry]:
+    """What the provider's statement says of it, fee and net, in the currency of its balance."""
+    currency, sum_ = row["currency"], abs(row["amount"])
+    words = row["kind"].replace("_", " ")
+    fee = f", fee {money(row['fee'], currency)}" if row["fee"] > 0 else ""
+    out = f", part of payout {row['payout']}" if row["payout"] else ""
+    details = {
+        "line": row["line_id"],
+        "account": public_id("provider_account", row["provider_account_id"]),
+        "transaction": _id("transaction", row["transaction_id"]),
+        "refund": _id("refund", row["refund_id"]),
+        "dispute": _id("dispute", row["dispute_id"]),
+        **{name: row[name] for name in ("amount", "fee", "net", "currency", "payout", "available_at")},
+        **{name: row[name] for name in ("original_amount", "original_currency", "exchange_rate")},
+    }
+    summary = f"The statement has a {words} of {money(sum_, currency)}{fee}, net {_signed(row['net'], currency)}{out}"
+    yield _entry(row["booked_at"] or row["created_at"], f"statement.{row['kind']}", summary, details)
+
+
+def _signed(amount: int, currency: str) -> str:
+    return f"{'-' if amount < 0 else ''}{money(abs(amount), currency)}"
+
+
 def _inbox(row: Row) -> Iterator[Entry]:
     details = {
         "inbox_event": public_id("inbox_event", row["id"]),
@@ -258,6 +282,7 @@ _TELLERS: Mapping[str, Callable[[Row], Iterator[Entry]]] = {
     "audit": _audit,
     "events": _events,
     "deliveries": _deliveries,
+    "statement": _statement,
     "findings": _findings,
 }
 

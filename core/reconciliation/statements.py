@@ -21,7 +21,7 @@ from core.orchestration.provider_manager import OpenedAccount
 from core.persistence.database import Scope, present
 from core.persistence.queries import statements as rows
 from core.providers.base import StatementLine
-from core.reconciliation import line_findings, matching, payouts
+from core.reconciliation import line_findings, matching, pages, payouts
 from core.reconciliation.matching import ROLES, Match
 from core.reconciliation.slices import SliceResult
 
@@ -57,7 +57,9 @@ def read_slice(
     """
     exclusive = account.settings.get("exclusive") is True
     reading = Reading(scope, account.account_id, run_id, since, exclusive)
-    return book(core, reading, account.provider.list_statement(since, until) if lines is None else lines)
+    if lines is None:
+        lines = pages.paced(core, scope, account, account.provider.list_statement(since, until))
+    return book(core, reading, lines)
 
 
 def book(core: Core, reading: Reading, lines: Iterable[StatementLine]) -> SliceResult:

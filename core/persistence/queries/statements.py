@@ -104,7 +104,8 @@ TOLD = (
     "line_id kind amount fee net currency source payout booked_at available_at original_amount original_currency "
     "exchange_rate provider_kind matched payment_id transaction_id refund_id dispute_id run_id read_for reported"
 ).split()
-_TYPED = ", ".join(f"{name} {statement_lines.c[name].type.compile(dialect=postgresql.dialect())}" for name in TOLD)
+_DIALECT: Any = postgresql.dialect  # untyped in SQLAlchemy
+_TYPED = ", ".join(f"{name} {statement_lines.c[name].type.compile(dialect=_DIALECT())}" for name in TOLD)
 #: A later telling without payout, or without the time it is available, takes neither away.
 _KEPT = ("payout", "available_at", "booked_at")
 _STORE = (

@@ -20,6 +20,7 @@ from core.persistence.tables import (
     inbox_events,
     jobs,
     refunds,
+    statement_lines,
     transactions,
 )  # fmt: skip
 
@@ -61,7 +62,21 @@ _COLUMNS: Mapping[str, tuple[sa.Table, Sequence[str]]] = {
         "id event_id endpoint_id attempt outcome http_status error duration_ms created_at".split(),
     ),
     "findings": (findings, "id kind status transaction_id details created_at resolved_at resolution".split()),
+    "statement": (
+        statement_lines,
+        (
+            "line_id kind amount fee net currency payout provider_account_id transaction_id refund_id dispute_id "
+            "original_amount original_currency exchange_rate booked_at available_at created_at"
+        ).split(),
+    ),
 }
+
+
+def _newest_first(table: sa.Table) -> sa.ColumnElement[object]:
+    """Ids begin with their time; a statement's line has the provider's, and the time of its booking."""
+    if table is statement_lines:
+        return table.c.booked_at.desc().nulls_first()
+    return table.c.id.desc()
 
 
 def rows_about(
@@ -74,7 +89,7 @@ def rows_about(
         query = (
             sa.select(*(table.c[name] for name in columns))
             .where(within(table, scope), table.c.payment_id == payment_id)
-            .order_by(table.c.id.desc())
+            .order_by(_newest_first(table))
             .limit(MOST)
         )
         if "created_at" in table.primary_key.columns:
