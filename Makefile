@@ -7,7 +7,7 @@ PY = $(VENV)/python
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up test mutate faults crash chaos chaos-cases chaos-outage chaos-soak chaos-short chaos-sabotage model rabbitmq bench bench-growth bench-sandbox lint format lock migrate ci clean
+.PHONY: help install install-dev demo up test mutate faults crash chaos chaos-cases chaos-outage chaos-soak chaos-short chaos-sabotage model rabbitmq bench bench-growth bench-books bench-sandbox lint format lock migrate ci clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -71,6 +71,9 @@ bench: install-dev ## Measure every figure of bench/README.md, in under ten minu
 
 bench-growth: install-dev ## Measure what a call costs at 10 thousand, 1 and 5 million payments (needs 45 GB)
 	@$(PY) -m bench.growth
+
+bench-books: install-dev ## Match statements of up to a million lines against a million payments, and report over them
+	@$(PY) -m bench.books
 
 bench-sandbox: install-dev ## Measure how many requests a second the local providers answer
 	@$(PY) -m bench.sandbox

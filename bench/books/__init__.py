@@ -1,0 +1,1 @@
+"""A statement against a million payments, and reports over them."""
