@@ -13,6 +13,7 @@ from api import docs_page, errors, guard, metrics, request_ids, validation
 from api.admin.accounts import accounts
 from api.admin.findings import findings
 from api.admin.merchants import merchants
+from api.admin.payouts import payouts
 from api.admin.reconciliation import reconciliation
 from api.admin.reports import reports
 from api.customers import customers
@@ -55,6 +56,7 @@ _ROOMS = (
     merchants,
     accounts,
     findings,
+    payouts,
     reconciliation,
     reports,
 )

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "jobs": ("cli.commands.jobs", "List the jobs that wait for a person, and decide them."),
     "inbox": ("cli.commands.inbox", "List what providers told us, and have it read again."),
     "reconcile": ("cli.commands.reconcile", "Compare our books with the providers'."),
+    "payouts": ("cli.commands.payouts", "Look into what the providers paid out."),
     "reports": ("cli.commands.reports", "Print figures for finance."),
     "findings": ("cli.commands.findings", "List what a person should look at, and decide it."),
 }

@@ -120,7 +120,7 @@ def caring(command: Command) -> Command:
 def show(data_dir: Path, account_id: str, as_json: bool) -> None:
     """Print an account and what is still open at it. ACCOUNT_ID begins with acc_."""
     with owner_core(data_dir) as core:
-        scope, number = _scope_of(core, account_id)
+        scope, number = scope_of(core, account_id)
         _tell(account_care.show(core, scope, number), as_json)
 
 
@@ -130,7 +130,7 @@ def _step(name: str, status: str, help_text: str) -> None:
     def step(data_dir: Path, account_id: str, reason: str, actor: str | None, as_json: bool) -> None:
         person = person_of(actor, reason)
         with owner_core(data_dir) as core:
-            scope, number = _scope_of(core, account_id)
+            scope, number = scope_of(core, account_id)
             _tell(account_care.set_status(core, scope, number, status, person), as_json)
 
 
@@ -158,7 +158,7 @@ def rotate(
     """
     person = person_of(actor, reason)
     with owner_core(data_dir) as core:
-        scope, number = _scope_of(core, account_id)
+        scope, number = scope_of(core, account_id)
         provider = account_care.show(core, scope, number)["provider"]
         given = _webhook_secret(from_stdin) if webhook_secret_only else read_secrets(provider, from_stdin)
         signing = given.pop("webhook_secret", "")
@@ -197,12 +197,12 @@ def set_(
     if pace is not None:
         settings["pacing"] = {"total": pace}
     with owner_core(data_dir) as core:
-        scope, number = _scope_of(core, account_id)
+        scope, number = scope_of(core, account_id)
         found = account_care.tune(core, scope, number, person, name=name, priority=priority, settings=settings or None)
     _tell(found, as_json)
 
 
-def _scope_of(core: Core, account_id: str) -> tuple[Scope, UUID]:
+def scope_of(core: Core, account_id: str) -> tuple[Scope, UUID]:
     """Raises Refused."""
     try:
         number = parse_id("provider_account", account_id)

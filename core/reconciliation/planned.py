@@ -13,6 +13,7 @@ import structlog
 from core.domain.errors import TollgateError
 from core.orchestration.context import Core
 from core.persistence.database import Scope
+from core.persistence.queries import payouts as payout_rows
 from core.providers.base import Capabilities
 from core.providers.registry import PROVIDERS
 from core.reconciliation import missed_events, runs
@@ -79,6 +80,8 @@ def _start_each(core: Core, kind: Kind) -> int:
         found = connection.execute(_ACCOUNTS, {"kind": kind, "every": plan.every.total_seconds()}).mappings().all()
     for row in found:
         window = _window(plan, row["now"], row["window_until"])
+        if kind == "statement" and window is not None:
+            window = _to_open_payouts(core, Scope(row["merchant_id"], row["mode"]), row["id"], window)
         if window is None or not _able(PROVIDERS[row["provider"]].capabilities, kind):
             continue
         started += _start(core, Scope(row["merchant_id"], row["mode"]), row["id"], kind, window)
@@ -89,6 +92,13 @@ def _window(plan: Plan, now: datetime, last: datetime | None) -> Window | None:
     until = now - plan.behind
     since = until - plan.reach if last is None or plan.always else last - plan.overlap
     return Window(since, until) if since < until else None
+
+
+def _to_open_payouts(core: Core, scope: Scope, account_id: UUID, window: Window) -> Window:
+    """A payout that was not whole yet is read again, however long ago it was made."""
+    with core.database.scoped(scope) as connection:
+        oldest = payout_rows.oldest_open(connection, account_id)
+    return window if oldest is None or oldest >= window.since else Window(oldest, window.until)
 
 
 def _start(core: Core, scope: Scope, account_id: UUID, kind: Kind, window: Window) -> bool:
