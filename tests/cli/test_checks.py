@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -13,14 +14,15 @@ import sqlalchemy as sa
 from cli.checks import broker, connections, credentials, invariants, lanes, start, words
 from cli.checks.finding import Finding, Situation
 from cli.databases import Databases
+from cli.embedded import Embedded
 from cli.ports import free_port
 from cli.target import Target
 from core.persistence.database import create_engine
 from core.persistence.tables import provider_accounts
 from core.persistence.vault import Place
 from core.settings import Settings
+from tests.support import databases
 from tests.support.broker import Broker
-from tests.support.databases import Urls
 from tests.support.worker import write_keys
 from tests.support.world import World
 
@@ -171,7 +173,12 @@ class TestCredentials:
         assert secret not in str(found)
 
 
-def test_an_empty_installation_has_nothing_to_check_yet(database: Urls, tmp_path: Path) -> None:
+def test_an_empty_installation_has_nothing_to_check_yet(
+    embedded: Embedded, template: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    name = f"test_{uuid4().hex}"
+    database = databases.create(embedded, name, template)
+    request.addfinalizer(lambda: databases.drop(embedded, name))
     addresses = Databases(database.owner, database.api, database.worker)
     target = Target(tmp_path, addresses, "", tmp_path / "keys.json", embedded=False)
     lines = {line.invariant: line for line in invariants.look(target, None, ())}
