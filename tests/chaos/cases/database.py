@@ -182,6 +182,34 @@ def no_connections(ground: Ground) -> None:
     ground.paid_once(ground.stage.pay()["id"])
 
 
+def refused_by_code(ground: Ground) -> None:
+    """Postgres gives a transaction up as a deadlock (40P01) or as not serialisable (40001), on both roads."""
+    query = ground.stage.query
+    for code in ("40P01", "40001"):
+        query("CREATE SEQUENCE chaos_refusals")
+        query("GRANT USAGE ON SEQUENCE chaos_refusals TO PUBLIC")
+        query(
+            "CREATE FUNCTION chaos_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF nextval('chaos_refusals') <= 10 THEN "
+            f"RAISE EXCEPTION 'made by a case' USING ERRCODE = '{code}'; END IF; RETURN NEW; END $$"
+        )
+        query(
+            "CREATE TRIGGER chaos_refuse BEFORE INSERT OR UPDATE ON payments "
+            "FOR EACH ROW EXECUTE FUNCTION chaos_refuse()"
+        )
+        try:
+            payments = ground.pay_many(6)
+            for payment in payments:
+                ground.paid_once(payment)
+                ground.hurt(f"postgres.{code}")
+            fired = query("SELECT last_value AS n FROM chaos_refusals")[0]["n"]
+        finally:
+            query("DROP TRIGGER chaos_refuse ON payments")
+            query("DROP FUNCTION chaos_refuse()")
+            query("DROP SEQUENCE chaos_refusals")
+        expect(fired >= 10, f"only {fired} transactions were refused with {code}")
+
+
 CASES = (
     Case("17", "database", "Postgres stopped at once under load", "acknowledged rows stay", 1, killed_under_load),
     Case("18a", "database", "connection cut before and after COMMIT", "one row a key", 12, cut_at_commit),
@@ -192,5 +220,6 @@ CASES = (
         read_only, note="a full disk is not run: to Tollgate it is the same refusal to write",
     ),
     Case("19c", "database", "every session ended, 8 times, under load", "503 or 202", 8, sessions_ended),
+    Case("19d", "database", "deadlock, serialisation failure", "tried again; 1 charge", 12, refused_by_code, "apart"),
     Case("20", "database", "one connection for the whole api", "bounded wait, 503", 1, no_connections),
 )  # fmt: skip

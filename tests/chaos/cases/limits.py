@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
 from typing import Any
 
@@ -54,6 +55,7 @@ def foreign_ids(ground: Ground) -> None:
             asked += 1
             ground.hurt("request.foreign")
     expect(asked >= 15, f"only {asked} routes with an id were found")
+    _closed_doors(ground, key)
     for noun in ("payments", "refunds", "events", "customers", "webhook_endpoints", "disputes"):
         shown = ground.stage.request("GET", f"/v1/{noun}", key=key).json()["data"]
         expect(not shown, f"merchant B is shown {noun} of A")
@@ -63,6 +65,27 @@ def foreign_ids(ground: Ground) -> None:
         )
         expect(shown.status_code in (404, 422) or not shown.json().get("data"), f"a filter by {table} shows A's rows")
     expect(ground.stage.query("SELECT count(*) AS jobs, max(id::text) AS last FROM jobs") == before, "a job was made")
+
+
+def _closed_doors(ground: Ground, key: str) -> None:
+    """Every admin route with a merchant's key, and every other with an id that nobody has."""
+    admin = 0
+    for path, methods in _documented(ground).items():
+        filled = re.sub(r"\{\w+\}", "pay_00000000000000000000000000", path)
+        for method in methods:
+            sent = {"Idempotency-Key": fresh("closed")}
+            body = _body(path) if method in ("post", "patch") else None
+            if path.startswith("/admin/"):
+                answer = ground.stage.request(method.upper(), filled, body, key=key, headers=sent)
+                expect(answer.status_code in (401, 403), f"{method} {path}: {answer.status_code}")
+                admin += 1
+            elif path.startswith("/v1/") and "{id}" in path:
+                answer = ground.stage.request(method.upper(), filled, body, headers=sent)
+                expect(
+                    answer.status_code == 404, f"{method} {path} of nobody: {answer.status_code} {answer.text[:150]}"
+                )
+            ground.hurt("request.foreign")
+    expect(admin >= 15, f"only {admin} admin routes were found")
 
 
 def _body(path: str) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from uuid import uuid4
 import requests
 
 from core.domain.identifiers import public_id
+from core.orchestration import accounts
+from core.persistence.database import Scope
 from tests.chaos.cases import forging
 from tests.chaos.cases.case import Case, Ground, expect
+from tests.chaos.cases.others import owner_core
 from tests.support.waiting import wait_until
 from workers.configuration import RUN_SCHEDULED, make_app
 
@@ -118,6 +121,18 @@ def early(ground: Ground) -> None:
     expect(row["status"] in ("parked", "ignored") and row["reason"], f"it is {row['status']}: {row['reason']}")
 
 
+def _secret_of_another_tenant(ground: Ground) -> str:
+    """A merchant of the same installation, with an account at the same provider."""
+    key, signing = f"sk_test_{uuid4().hex}", f"whsec_{uuid4().hex}"
+    ground.stage.sandbox("stripe", "accounts", {"secret_key": key, "webhook_secret": signing})
+    with owner_core(ground.stage) as core:
+        scope = Scope(accounts.create_merchant(core, "Merchant B"), "test")
+        base = ground.stage.service.sandbox_urls["stripe"]
+        made = accounts.NewAccount("stripe", "theirs", {"secret_key": key}, [signing], base)
+        accounts.save_provider_account(core, scope, made, "chaos")
+    return signing
+
+
 def forged(ground: Ground) -> None:
     with ground.without_webhooks("stripe"):
         payment = ground.stage.pay(**NEEDS_3DS)["id"]
@@ -131,6 +146,7 @@ def forged(ground: Ground) -> None:
             {},
             {"Stripe-Signature": "nonsense"},
             forging.stripe_signature(body, other),
+            forging.stripe_signature(body, _secret_of_another_tenant(ground)),
             forging.stripe_signature(body + b" ", own),
             forging.stripe_signature(json.dumps(json.loads(body), indent=1).encode(), own),
             forging.stripe_signature(body, own, age=3600),
