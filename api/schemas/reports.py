@@ -52,7 +52,7 @@ class PaymentsLine(Shown):
     disputes: int
     disputed: int
     fees: int
-    net: int = Field(description="Captured less refunded, disputed and fees.")
+    net: int = Field(description="Received less refunded, disputed and fees.")
     success_rate: float | None = Field(description="Of those decided, the part that succeeded.")
     declines: dict[str, int] = Field(description="Failed payments by category.")
     calls: int

@@ -159,7 +159,12 @@ def rotate(
         _refuse_other(row, identity.provider_account)
     with core.transaction(scope) as connection:
         row = _find(connection, scope, account_id, lock=True)
+        # Somebody may have changed it while the provider was asked: what was not given is as it is now.
+        now = {**_credentials(core, connection, scope, row), **credentials}
+        account = NewAccount(row["provider"], row["name"], now, signing, row["api_base"], row["priority"])
         accounts.replace_secrets(core, connection, scope, row, account)
+        if not credentials:  # the provider was not asked: a suspension stays
+            _write(connection, row, {"status": row["status"], "suspended_reason": row["suspended_reason"]})
         told = {"credentials": bool(credentials), "webhook_secret": bool(signing), "reason": person.reason}
         _record(connection, row, person, "provider_account.rotated", told)
     provider_manager.forget(core, account_id)

@@ -342,9 +342,20 @@ def _change_refund(
     if transaction is not None and transaction["provider_id"]:
         values["provider_id"] = transaction["provider_id"]
     changed = _change(connection, "refund", refund, plan.refund_status, values, cause)
+    if plan.refund_status in ("failed", "canceled"):
+        _still_surplus(connection, payment, refund)
     if plan.refund_status is not None:
         body = {"refund": representations.refund(changed), "payment": representations.event_payment(payment)}
         traces.emit(connection, _scope(refund), f"refund.{plan.refund_status}", payment["id"], body)
+
+
+def _still_surplus(connection: Connection, payment: Row, refund: Row) -> None:
+    """What came for a payment that had ended did not go back after all: whoever ended the finding thought it would."""
+    left = payment["amount_received"] - payment["amount_refunded"]
+    if payment["status"] in ("failed", "canceled") and payment["amount_captured"] == 0 and left > 0:
+        details = {"amount": left, "currency": payment["currency"], "why": "its refund failed"}
+        key, sums = str(refund["id"]), {"amount": left, "currency": payment["currency"]}
+        open_finding(connection, _scope(payment), "surplus_received", key, details, payment_id=payment["id"], **sums)
 
 
 def _report(connection: Connection, payment: Row, transaction: Row, plan: settlement.Plan) -> None:

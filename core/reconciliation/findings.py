@@ -108,6 +108,8 @@ def resolve(
         # Payment first, as on every road; the finding is read again under its own lock.
         about = _read(connection, scope, finding_id)["payment_id"] or payment_id
         payment = None if about is None else payment_rows.seek_payment(connection, about)
+        if payment is not None and Scope(payment["merchant_id"], payment["mode"]) != scope:
+            raise NotFoundError("there is no such payment of this merchant and mode")
         row = _lock(connection, scope, finding_id)
         _check_fits(connection, row, action)
         if (action == "link") != (payment_id is not None):

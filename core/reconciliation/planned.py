@@ -43,11 +43,12 @@ PLANS: Mapping[Kind, Plan] = {
     "statement": Plan(timedelta(hours=6), timedelta(days=7), timedelta(0), timedelta(minutes=15), always=True),
 }
 
-#: What a disabled account still owes is asked for, too; one whose credentials are refused is not asked in vain.
+#: Goes on from the clock's own runs: one that a person asked for may leave a gap. An account whose credentials are
+#: refused is not asked in vain.
 _ACCOUNTS = sa.text(
     "SELECT a.id, a.merchant_id, a.mode, a.provider, app_now() AS now, last.window_until, last.created_at AS ran_at "
     "FROM provider_accounts a LEFT JOIN LATERAL (SELECT r.window_until, r.created_at FROM reconciliation_runs r "
-    "  WHERE r.provider_account_id = a.id AND r.kind = :kind AND r.status = 'succeeded' "
+    "  WHERE r.provider_account_id = a.id AND r.kind = :kind AND r.status = 'succeeded' AND r.started_by = 'clock' "
     "  ORDER BY r.window_until DESC LIMIT 1) AS last ON true "
     "WHERE a.status IN ('enabled', 'draining') AND NOT EXISTS (SELECT FROM reconciliation_runs u "
     "  WHERE u.provider_account_id = a.id AND u.kind = :kind "

@@ -72,6 +72,12 @@ def _refund_surplus(
             "this payment was charged as it should be, too: a refund would be taken from that charge. Give the surplus "
             f"back at {payment['provider']}'s dashboard; it is taken over here. Then resolve the finding as done"
         )
+    taken = [row for row in rows.transactions_of(connection, payment["id"]) if _took(row)]
+    if len(taken) != 1 or finding["transaction_id"] not in (None, taken[0]["id"]):
+        raise StateConflict(
+            f"{len(taken)} charges of this payment took money, and a refund of ours might be taken from another one. "
+            f"Give it back at {payment['provider']}'s dashboard; it is taken over here. Then resolve it as done"
+        )
     asked = finding["amount"] if finding["amount"] is not None else finding["details"].get("amount")
     amount = permits.refund(connection, payment, asked)
     cause = Cause("person", person.actor, None, f"finding {public_id('finding', finding['id'])}")
@@ -82,6 +88,10 @@ def _refund_surplus(
         connection, scope, "refund_payment", payment_id=payment["id"], target_id=refund["id"], arguments=arguments
     )
     return {"refund": public_id("refund", refund["id"]), "job": public_id("job", job)}
+
+
+def _took(row: Row) -> bool:
+    return status_manager.is_start(row) and row["status"] == "succeeded"
 
 
 def _link(core: Core, connection: Connection, scope: Scope, finding: Row, payment: Row, person: Person) -> Done:

@@ -142,6 +142,14 @@ def carry_out(core: Core, job: Job, comparisons: Mapping[str, Comparison]) -> No
     except ListingBroken as broken:
         _broke_off(core, job, run, broken)
         return
+    except (jobs.LeaseLost, sa.exc.SQLAlchemyError):
+        raise
+    except Exception as error:  # a fault of ours must not keep the account from being compared ever again
+        if job.attempts <= len(RETRIES):
+            raise
+        log.exception("run_failed")
+        _end(core, job, run, "failed", {"code": "internal_error", "message": type(error).__name__})
+        return
     _end(core, job, run, "succeeded", None)
 
 

@@ -216,18 +216,8 @@ def _theirs(one: ChargeSeen) -> dict[str, Any]:
 
 
 def _known(connection: Connection, account_id: UUID, charges: Sequence[ChargeSeen]) -> dict[str, Row]:
-    """Our transaction behind each charge: by our mark, else by the provider's ids."""
-    marks: dict[UUID, str] = {}
-    names: dict[str, str] = {}
-    for one in charges:
-        for name in (one.provider_id, one.charge_id):
-            if name is not None:
-                names[name] = one.provider_id
-        if one.transaction_id is not None:
-            try:
-                marks[parse_id("transaction", one.transaction_id)] = one.provider_id
-            except InvalidIdentifier:
-                continue
+    """Our transaction behind each charge: by the provider's ids, else by our mark."""
+    names = {name: one.provider_id for one in charges for name in (one.provider_id, one.charge_id) if name is not None}
     columns = transactions.c
     query = (
         sa.select(transactions, *_OF_PAYMENT)
@@ -240,9 +230,29 @@ def _known(connection: Connection, account_id: UUID, charges: Sequence[ChargeSee
         provider_id = names.get(row["provider_id"]) or names[row["provider_charge_id"]]
         if provider_id not in found or row["status"] == "succeeded":
             found[provider_id] = row
-    for row in connection.execute(query.where(columns.id.in_(marks))).mappings():
-        found.setdefault(marks[row["id"]], row)
+    marked = [(mark, one) for one in charges if (mark := _mark(one)) is not None and one.provider_id not in found]
+    rows_ = connection.execute(query.where(columns.id.in_({mark for mark, _ in marked}))).mappings()
+    by_id = {row["id"]: row for row in rows_}
+    for mark, one in marked:
+        if mark in by_id and _may_be(by_id[mark], one):
+            found[one.provider_id] = by_id[mark]
     return found
+
+
+def _mark(one: ChargeSeen) -> UUID | None:
+    try:
+        return None if one.transaction_id is None else parse_id("transaction", one.transaction_id)
+    except InvalidIdentifier:
+        return None
+
+
+def _may_be(sent: Row, one: ChargeSeen) -> bool:
+    """A mark can be copied, and a charge be made twice: where we know another object as this transaction's, it proves
+    nothing. The object behind a page is known once it is paid."""
+    known = {sent["provider_id"], sent["provider_charge_id"]} - {None}
+    if sent["method"] == "redirect" and sent["provider_charge_id"] is None:
+        return True
+    return not known or not known.isdisjoint({one.provider_id, one.charge_id})
 
 
 def _agree(sent: Row, one: ChargeSeen) -> bool:

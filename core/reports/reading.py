@@ -72,7 +72,7 @@ class Line:
 def payments(core: Core, scope: Scope, window: Window, by: Sequence[Dimension]) -> list[dict[str, Any]]:
     """A line for each currency and each value of the dimensions, of the payments made in the window.
 
-    Money in minor units: `net` is captured less refunded, disputed and fees. `success_rate` is the part of the decided
+    Money in minor units: `net` is received less refunded, disputed and fees. `success_rate` is the part of the decided
     ones that succeeded, null where none was decided. Latency in milliseconds, of provider calls; upper bounds.
     """
     values = {"merchant": scope.merchant_id, "mode": scope.mode, "since": window.since, "until": window.until}
@@ -102,7 +102,7 @@ def _told(line: Line) -> dict[str, Any]:
     calls = sums["calls"]
     return {
         **sums,
-        "net": sums["captured"] - sums["refunded"] - sums["disputed"] - sums["fees"],
+        "net": sums["received"] - sums["refunded"] - sums["disputed"] - sums["fees"],
         "success_rate": None if decided == 0 else round(sums["succeeded"] / decided, 4),
         "declines": dict(sorted(line.declines.items())),
         "latency_mean_ms": None if calls == 0 else round(line.sums["call_ms"] / calls),

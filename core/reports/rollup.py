@@ -37,8 +37,9 @@ _FIND = sa.text(
     "WHERE first.at IS NOT NULL LIMIT :most ON CONFLICT DO NOTHING"
 )
 _CHANGED = sa.text(
-    "SELECT merchant_id, mode, day FROM report_days WHERE changed_at IS NOT NULL "
-    "AND day < ((app_now() - make_interval(mins => :over)) AT TIME ZONE 'UTC')::date ORDER BY changed_at LIMIT :most"
+    "SELECT merchant_id, mode, day FROM report_days WHERE (changed_at IS NOT NULL OR built_at IS NULL) "
+    "AND day < ((app_now() - make_interval(mins => :over)) AT TIME ZONE 'UTC')::date "
+    "ORDER BY changed_at NULLS FIRST LIMIT :most"
 )
 _DAY = {"of": "merchant_id = :merchant AND mode = :mode AND day = :day"}
 #: Whoever changes a payment of the day from here on marks it anew; until it is counted, reports count it live.

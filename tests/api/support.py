@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -59,7 +59,7 @@ class Merchant:
 
     def post(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> TestResponse:
         """With a fresh Idempotency-Key unless one is given."""
-        given = self.headers(Idempotency_Key=secrets.token_hex(8) if key is None else key, **headers)
+        given = self.headers(Idempotency_Key=str(uuid4()) if key is None else key, **headers)
         if body is None:
             return self.client.post(path, headers=given)
         return self.client.post(path, data=json.dumps(body), content_type="application/json", headers=given)

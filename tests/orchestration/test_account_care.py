@@ -138,3 +138,25 @@ class TestTuning:
         with pytest.raises(RequestRefused) as caught:
             account_care.tune(world.admin, scope, account, ADA, settings=settings)
         assert caught.value.errors[0].field.startswith("settings.")
+
+
+def test_a_webhook_secret_alone_ends_no_suspension(world: World, scope: Scope, account: UUID) -> None:
+    with world.owner.begin() as connection:
+        suspended = "UPDATE provider_accounts SET status = 'suspended', suspended_reason = 'refused' WHERE id = %s"
+        connection.exec_driver_sql(suspended, (str(account),))
+    found = account_care.rotate(world.admin, scope, account, {}, [f"whsec_{secrets.token_hex(16)}"], ADA)
+    assert (found["status"], found["suspended_reason"]) == ("suspended", "refused")
+
+
+def test_what_changed_while_the_provider_was_asked_stays(
+    world: World, scope: Scope, account: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, asked = opened(world, scope, account, "credentials_sealed")["secret_key"], accounts.identify
+
+    def slow(*arguments: Any) -> Any:
+        account_care.tune(world.admin, scope, account, ADA, name="Renamed", priority=7)
+        return asked(*arguments)
+
+    monkeypatch.setattr(accounts, "identify", slow)
+    found = account_care.rotate(world.admin, scope, account, {"secret_key": key}, [], ADA)
+    assert (found["name"], found["priority"]) == ("Renamed", 7)

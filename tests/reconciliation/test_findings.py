@@ -12,6 +12,7 @@ from core.domain.errors import RequestRefused, StateConflict, TollgateError
 from core.domain.findings import KINDS, Kind
 from core.domain.identifiers import new_id, parse_id, public_id
 from core.orchestration.review import Person
+from core.persistence.database import Scope
 from core.persistence.queries.findings import open_finding
 from core.reconciliation import exports, findings
 from tests.orchestration import by_hand
@@ -197,3 +198,38 @@ class TestTakingOver:
         second = made(world, None, "differs", theirs=theirs, account_id=account)
         with pytest.raises(StateConflict, match="known by now"):
             findings.resolve(world.admin, world.scope, second, "link", ADA, about)
+
+
+class TestWhatAReviewFound:
+    def test_a_link_stays_within_merchant_and_mode(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(KINDS, "differs", TestTakingOver.KIND)  # type: ignore[index]
+        paid, other = world.pay(), Scope(world.merchant_id, "live")
+        account = world.transactions(paid["id"])[0]["provider_account_id"]
+        theirs = {"provider_id": "pi_1", "amount": 5000, "currency": "USD"}
+        with world.worker.transaction(other) as connection:
+            open_finding(connection, other, "differs", "live", {}, theirs=theirs, account_id=account)
+        number = finding_of(world, "differs")["id"]
+        with pytest.raises(TollgateError, match="no such payment"):
+            findings.resolve(world.admin, other, number, "link", ADA, parse_id("payment", paid["id"]))
+
+    def test_a_surplus_refund_that_fails_is_told_again(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        payment, number = surplus(world, monkeypatch)
+        findings.resolve(world.admin, world.scope, number, "refund_surplus", ADA)
+        with world.fault("stripe", operation="refunds.create", effect="status_before", status=402):
+            world.settle()
+        assert world.payment(payment["id"])["amount_refunded"] == 0
+        again = finding_of(world, "surplus_received")
+        assert (again["status"], again["amount"], again["id"] != number) == ("open", 5000, True)
+
+    def test_of_two_surplus_charges_none_is_guessed(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(KINDS, "differs", TestTakingOver.KIND)  # type: ignore[index]
+        payment, number = surplus(world, monkeypatch)
+        (sent,) = world.transactions(payment["id"])
+        charge = late_charge(world, payment)
+        theirs = {"provider_id": charge.id, "amount": 5000, "currency": "USD"}
+        second = made(world, None, "differs", theirs=theirs, account_id=sent["provider_account_id"])
+        findings.resolve(world.admin, world.scope, second, "link", ADA, parse_id("payment", payment["id"]))
+        world.work()
+        assert world.payment(payment["id"])["amount_received"] == 10000
+        with pytest.raises(StateConflict, match="2 charges"):
+            findings.resolve(world.admin, world.scope, number, "refund_surplus", ADA)

@@ -313,3 +313,28 @@ def test_over_the_admin_api(world: World) -> None:
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "until")
     assert world.post(home, {**body, "since": "yesterday"}, key=key).status_code == 422
     assert world.post(home, {**body, "kind": "all"}, key=key).status_code == 422
+
+
+class TestWhatAReviewFound:
+    def test_a_second_charge_under_the_mark_of_the_first(self, world: World) -> None:
+        by_hand.keep_webhooks_back(world)
+        paid = world.pay()
+        (sent,) = world.transactions(paid["id"])
+        world.advance(25 * 3600)
+        late_charge(world, paid, tollgate_transaction=public_id("transaction", sent["id"]))
+        world.advance(5)
+        before = len(world.rows("SELECT 1 FROM findings WHERE kind = 'unknown_charge'"))
+        assert done(world, "two_way", hours=1)["counts"]["unknown"] == 1
+        assert len(world.rows("SELECT 1 FROM findings WHERE kind = 'unknown_charge'")) == before + 1
+
+    def test_a_fault_of_ours_does_not_block_the_account(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        def crash(*_: Any) -> Any:
+            raise KeyError("id")
+
+        monkeypatch.setattr(handlers, "COMPARISONS", {**handlers.COMPARISONS, "two_way": crash})
+        run_id = runs.start(world.admin, world.scope, world.accounts["stripe"], "two_way", last(world, hours=4), "test")
+        for _ in range(len(runs.RETRIES) + 1):
+            carry(world)
+            world.advance(301)
+        found = runs.shown(runs.find(world.admin, world.scope, run_id))
+        assert (found["status"], found["error"]["message"]) == ("failed", "KeyError")

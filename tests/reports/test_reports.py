@@ -75,7 +75,7 @@ def test_today_is_counted_live_and_other_days_are_kept(world: World) -> None:
     assert (line["payments"], line["succeeded"], line["failed"], line["success_rate"]) == (2, 1, 1, 0.5)
     assert sum(line["declines"].values()) == 1
     assert line["latency_p50_ms"] is not None
-    assert line["net"] == line["captured"] - line["fees"]
+    assert line["net"] == line["received"] - line["fees"]
 
     rollup.roll_up(world.worker)
     assert kept(world) == [], "today is not over"

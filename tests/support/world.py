@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from api.app import build_app
 from core.domain.identifiers import parse_id, public_id
 from core.orchestration import accounts, api_keys, execute, jobs
 from core.orchestration.context import Core
+from core.orchestration.health import Health
 from core.orchestration.pacing import PrivatePacer
 from core.orchestration.together import Together
 from core.persistence.database import Database, Scope, create_engine
@@ -64,6 +66,7 @@ class World:
         self.vault = Vault(self.keys)
         self.owner = create_engine(urls.owner, 2)
         self._engines: list[Engine] = [self.owner]
+        self._moved = 0.0
         self._take_over_time()
         self.api = self._core(urls.api)
         self.worker = self._core(urls.worker)
@@ -84,9 +87,10 @@ class World:
     def _core(self, url: str) -> Core:
         engine = create_engine(url, 20, autocommit=True)
         self._engines.append(engine)
-        return Core(
-            self.settings, Database(engine), self.vault, pacer=PrivatePacer(), together=Together(), handlers=HANDLERS
-        )
+        # Breakers and rests go by a clock of their own, which has to be moved with the others.
+        health = Health(clock=lambda: time.time() + self._moved)
+        roads: dict[str, Any] = {"pacer": PrivatePacer(), "together": Together(), "handlers": HANDLERS}
+        return Core(self.settings, Database(engine), self.vault, health=health, **roads)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -223,13 +227,18 @@ class World:
         for sandbox in self.sandboxes.values():
             sandbox.post("settings", webhooks=False)
             sandbox.post("clock", advance_seconds=seconds)
+        self._moved += seconds
         self._take_over_time()
         for name, sandbox in self.sandboxes.items():
             sandbox.post("settings", webhooks=sending[name])
 
     def _take_over_time(self) -> None:
-        """The sandboxes outlive this world's database and have kept the time other worlds moved them to."""
-        shift = next(iter(self.sandboxes.values())).get("clock")["offset_seconds"]
+        """The sandboxes outlive this world's database and have kept the time other tests moved them to, one by one."""
+        offsets = {name: box.get("clock")["offset_seconds"] for name, box in self.sandboxes.items()}
+        shift = max(offsets.values())
+        for name, offset in offsets.items():
+            if offset < shift:
+                self.sandboxes[name].post("clock", advance_seconds=shift - offset)
         with self.owner.begin() as connection:
             connection.execute(sa.text("UPDATE app_clock SET shift = make_interval(secs => :s)"), {"s": shift})
 
