@@ -34,7 +34,7 @@ SETTINGS: Mapping[str, Any] = {
 LONG, SHORT = 420.0, 110.0
 RATE = 5.0
 #: Seconds of the machine's time until everything has come to rest; time is moved meanwhile.
-REST = 100.0
+REST = 240.0
 #: What a run must have fired and accepted, by whether it is short: far below what two busy cores do.
 FAULTS = {False: 2000, True: 300}
 PAYMENTS = {False: 1000, True: 150}
