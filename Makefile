@@ -3,11 +3,13 @@ SHELL = /bin/sh
 MAKEFLAGS += --no-print-directory
 VENV = .venv/bin
 PY = $(VENV)/python
-# As many as the two cores of a small machine; more only makes the servers of the tests compete.
-JOBS ?= 2
+# One more than the two cores of a small machine: while a test waits for a provider's time-out, another works.
+JOBS ?= 3
+# Whole services fill two cores by themselves.
+FEWER = $(if $(filter 1,$(JOBS)),1,2)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up test mutate faults crash chaos chaos-cases chaos-outage chaos-soak chaos-short chaos-sabotage model rabbitmq bench bench-growth bench-books bench-sandbox lint format lock migrate ci clean
+.PHONY: help install install-dev demo up test mutate lifecycle faults crash chaos chaos-cases chaos-drills chaos-outage chaos-soak chaos-short chaos-sabotage model fuzz slow-clients tls browser rabbitmq alerts audit sbom bench bench-growth bench-books bench-audit bench-sandbox lint format lock migrate ci clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -24,14 +26,20 @@ demo: install ## Run real payments through a local Stripe and a local Paystack
 up: install ## Start the whole service and stay (Ctrl-C stops it)
 	@$(VENV)/tollgate up
 
+# What takes minutes, or needs more than Python: each has a target of its own.
+APART = faults lifecycle model rabbitmq browser fuzz prometheus slow_clients tls
+
 test: lint ## Run every check and the tests
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests --ignore=tests/faults --ignore=tests/rabbitmq
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests $(patsubst %,--ignore=tests/%,$(APART))
 
 mutate: install-dev ## Make each row of the money tables wrong in turn: a test has to notice
 	@$(PY) scripts/mutate.py
 
+lifecycle: install-dev ## Start, use and end whole installations; restore copies, rotate keys (four minutes)
+	@$(PY) -m pytest -n $(FEWER) --dist loadfile tests/lifecycle
+
 faults: install-dev ## Run the fault tests: killed workers, emptied and stopped Redis
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests/faults
+	@$(PY) -m pytest -n $(FEWER) --dist loadfile tests/faults
 
 # SEED=… chooses the order of faults; without it one is chosen and printed. ONLY=… keeps the rows that hold it.
 CHAOS = $(PY) -m tests.chaos
@@ -40,11 +48,14 @@ CHAOS_OPTIONS = $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON)) $(if $
 crash: install-dev ## Kill a process at every crash point of every operation, in under ten minutes
 	@$(CHAOS) crash $(CHAOS_OPTIONS)
 
-chaos: install-dev ## The four parts of chaos in turn, under one seed (SEED=… replays one, JSON=… keeps the figures)
-	@$(CHAOS) cases outage soak sabotage $(CHAOS_OPTIONS)
+chaos: install-dev ## The five parts of chaos in turn, under one seed (SEED=… replays one, JSON=… keeps the figures)
+	@$(CHAOS) cases drills outage soak sabotage $(CHAOS_OPTIONS)
 
 chaos-cases: install-dev ## Run the forty cases of lost and doubled payments, as a table
 	@$(CHAOS) cases $(CHAOS_OPTIONS)
+
+chaos-drills: install-dev ## Rotate the sealing keys under load and kill it; put an older database back
+	@$(CHAOS) drills $(CHAOS_OPTIONS)
 
 chaos-outage: install-dev ## Take the broker and the database away for minutes, under load
 	@$(CHAOS) outage $(CHAOS_OPTIONS)
@@ -62,9 +73,30 @@ model: install-dev ## Anything in any order against the ledger (SEED=… replays
 	@MODEL_EXAMPLES=$(or $(EXAMPLES),100) MODEL_STEPS=$(or $(STEPS),30) \
 		$(PY) -m pytest tests/model $(if $(SEED),--hypothesis-seed=$(SEED))
 
+# SEED=… repeats a run; without it one is chosen and printed. SECONDS=… gives it more than 200.
+fuzz: install-dev ## Ask every route of the document for what it allows and forbids: no 5xx, nothing undocumented
+	@FUZZ_SEED=$(SEED) FUZZ_SECONDS=$(SECONDS) $(PY) -m pytest -s tests/fuzz
+
+slow-clients: install-dev ## A thousand half-sent and many hostile requests against Debian's nginx and the API behind it
+	@sh tests/support/debian.sh /usr/sbin/nginx nginx
+	@$(PY) -m pytest -s tests/slow_clients
+
+tls: install-dev ## Speak verify-full and rediss with Debian's Postgres and Redis: wrong names and authorities are refused
+	@sh tests/support/debian.sh /usr/lib/postgresql/15/bin/postgres postgresql-15
+	@sh tests/support/debian.sh /usr/bin/redis-server redis-server
+	@$(PY) -m pytest tests/tls
+
+browser: install-dev ## Use the dashboard in Chromium, as each role does (installs Debian's where root may)
+	@sh tests/browser/install.sh
+	@$(PY) -m pytest tests/browser
+
 rabbitmq: install-dev ## Run on RabbitMQ: hints, a crash, a freeze, a full one (installs Debian's where root may)
 	@sh tests/rabbitmq/install.sh
 	@$(PY) -m pytest tests/rabbitmq
+
+alerts: install-dev ## Have a real Prometheus judge deploy/alerts.yml over a service that is hurt (installs Debian's where root may)
+	@sh tests/prometheus/install.sh
+	@$(PY) -m pytest tests/prometheus
 
 bench: install-dev ## Measure every figure of bench/README.md, in under ten minutes
 	@$(PY) -m bench
@@ -74,6 +106,9 @@ bench-growth: install-dev ## Measure what a call costs at 10 thousand, 1 and 5 m
 
 bench-books: install-dev ## Match statements of up to a million lines against a million payments, and report over them
 	@$(PY) -m bench.books
+
+bench-audit: install-dev ## Seal and verify 100 thousand and a million audit records on one core
+	@$(PY) -m bench.audit
 
 bench-sandbox: install-dev ## Measure how many requests a second the local providers answer
 	@$(PY) -m bench.sandbox
@@ -93,6 +128,12 @@ LOCK_dev = requirements requirements-embedded requirements-sandbox requirements-
 LOCK_local = requirements requirements-embedded requirements-sandbox requirements-build
 LOCK_sandbox = requirements-sandbox
 LOCK_build = requirements-build
+
+audit: install-dev ## Ask for known vulnerabilities of every locked package (exit code 3: could not be asked)
+	@$(PY) scripts/audit.py
+
+sbom: install-dev ## Write what a deployed process is made of to dist/sbom.json (CycloneDX, the same each time)
+	@$(PY) scripts/sbom.py
 
 lock: install-dev ## Resolve requirements*.in again (UPGRADE=1 takes newer versions)
 	@$(call compile,$(LOCK_dev),requirements-dev.lock,$(if $(UPGRADE),--upgrade))

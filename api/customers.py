@@ -30,14 +30,18 @@ _CREATE = Policy(
 )
 _CHANGE = ("not_found", "validation_failed")
 _UPDATE = Policy("merchant", "customers:write", body="required", key="optional", codes=(*_CHANGE, "customer_erased"))
-_DELETE = Policy("merchant", "customers:write", key="optional", codes=(*_CHANGE, "customer_in_use"))
+_DELETE = Policy(
+    "merchant", "customers:write", key="optional", codes=(*_CHANGE, "customer_in_use", "erasure_not_remembered")
+)
+_REVEAL = Policy("merchant", "customers:reveal", codes=("not_found", "validation_failed"))
 
 
 @route(customers, "post", "/v1/customers", _CREATE, {201: CustomerShown})
 def create_customer(query: NoQuery, body: CreateCustomerBody) -> Response:
     """Make a customer
 
-    Providers learn of them when that is first needed. A repeated request shows the customer as they are now.
+    Providers learn of them when that is first needed. The answer repeats what was sent; wherever else a customer is
+    shown, e-mail, name and phone are masked. A repeated request shows the customer as they are now.
     """
     values = {name: getattr(body, name) for name in CreateCustomerBody.model_fields}
     return accepted(people.create(gate().core, caller(), current_key(), values))
@@ -45,7 +49,10 @@ def create_customer(query: NoQuery, body: CreateCustomerBody) -> Response:
 
 @route(customers, "get", "/v1/customers", _LIST, {200: Customers})
 def list_customers(query: CustomersQuery) -> Response:
-    """List customers, newest first"""
+    """List customers, newest first
+
+    E-mail, name and phone are masked; a whole address can be searched for.
+    """
     filters = people.Filters(
         limit=query.limit,
         after=optional_id("customer", query.after),
@@ -61,16 +68,26 @@ def list_customers(query: CustomersQuery) -> Response:
 def get_customer(path: PathId, query: NoQuery) -> Response:
     """Read a customer
 
-    One who was deleted is not found.
+    E-mail, name and phone are masked. One who was deleted is not found.
     """
     return ok(people.get_customer(gate().core, caller().scope, row_id("customer", path.id)))
+
+
+@route(customers, "post", "/v1/customers/<id>/reveal", _REVEAL, {200: CustomerShown})
+def reveal_customer(path: PathId, query: NoQuery) -> Response:
+    """Read a customer in clear
+
+    Each look is a record of the audit log. Takes a scope of its own, `customers:reveal`.
+    """
+    return ok(people.reveal(gate().core, caller(), row_id("customer", path.id)))
 
 
 @route(customers, "patch", "/v1/customers/<id>", _UPDATE, {200: CustomerShown})
 def update_customer(path: PathId, query: NoQuery, body: UpdateCustomerBody) -> Response:
     """Change a customer
 
-    What is left out stays, null clears. Providers that know the customer are told in the background.
+    What is left out stays, null clears. The answer shows in clear what was sent, and masks the rest. Providers that
+    know the customer are told in the background.
     """
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     return accepted(people.update(gate().core, caller(), row_id("customer", path.id), changes, optional_key()))
@@ -80,9 +97,11 @@ def update_customer(path: PathId, query: NoQuery, body: UpdateCustomerBody) -> R
 def delete_customer(path: PathId, query: NoQuery) -> Response:
     """Delete a customer
 
-    Destroys the key their data is sealed under, for good; reference and metadata go too. Saved payment methods are
-    forgotten here and at their providers. Payments stay, and keep the id. Refused while a payment of the customer
-    is `processing` or `requires_action`. What a provider itself knows about the person is not deleted there.
+    Destroys the key their data is sealed under, for good; reference and metadata go too. What providers said about
+    their payments is redacted, and so are references, descriptions, metadata and refund reasons that name them. Saved
+    payment methods are forgotten here and at their providers. Payments stay, with sums and the customer's id. Refused
+    while a payment of the customer is `processing` or `requires_action`, or evidence about them is being sent. A backup
+    that is restored later has the erasure applied again. What a provider itself knows is not deleted there.
     """
     return accepted(people.erase(gate().core, caller(), row_id("customer", path.id), optional_key()))
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from flask import Flask, Response, g
+from flask import Flask, Response, current_app, g, request
 from psycopg2 import errorcodes
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
+from api.policy import is_page
 from core.domain import errors as core_errors
 from core.domain.errors import FieldError, TollgateError
 from core.domain.representations import timestamp
@@ -37,6 +38,22 @@ class Unauthorized(TollgateError):
 
 class Forbidden(TollgateError):
     code = "scope_missing"
+
+
+class LoginNeeded(TollgateError):
+    """A page of the dashboard wants to know who is there. `stage`: how far this browser has come, None for nowhere."""
+
+    code = "login_required"
+
+    def __init__(self, detail: str, stage: str | None = None) -> None:
+        super().__init__(detail)
+        self.stage = stage
+
+
+class ConfirmNeeded(TollgateError):
+    """What is asked for is dangerous, and the last time that the person showed who they are is long ago."""
+
+    code = "confirmation_required"
 
 
 class NotAllowed(TollgateError):
@@ -91,7 +108,13 @@ STATUS: Mapping[type[TollgateError], int] = {
     MalformedRequest: 400,
     Unauthorized: 401,
     ForgedWebhook: 401,
+    core_errors.LoginRefused: 401,
+    core_errors.TooManyTries: 429,
+    core_errors.LoginClosed: 503,
+    LoginNeeded: 401,
+    ConfirmNeeded: 401,
     Forbidden: 403,
+    core_errors.GrantRefused: 403,
     core_errors.NotFoundError: 404,
     NoSuchReceiver: 404,
     NotAllowed: 405,
@@ -122,6 +145,13 @@ CODES: Mapping[str, tuple[int, str]] = {
     "malformed_request": (400, "The request is not readable"),
     "unauthorized": (401, "No valid API key"),
     "webhook_forged": (401, "The signature does not verify"),
+    "login_refused": (401, "That is not right"),
+    "login_throttled": (429, "Too many tries"),
+    "login_closed": (503, "Logging in is closed"),
+    "login_required": (401, "Nobody is logged in"),
+    "confirmation_required": (401, "Say again who you are"),
+    "form_forged": (403, "The form was not sent from here"),
+    "role_missing": (403, "Your role may not do this"),
     "scope_missing": (403, "The API key may not do this"),
     "key_kind": (403, "This kind of API key does not open this address"),
     "not_found": (404, "There is no such thing"),
@@ -151,12 +181,16 @@ CODES: Mapping[str, tuple[int, str]] = {
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "Something went wrong on our side"),
     "unavailable": (503, "Nothing could be stored; try again"),
+    "erasure_not_remembered": (503, "The erasure is made here, and not written down outside the database"),
     "paused": (503, "The service is paused until its operator lets it go on"),
 }
 
 
 #: One sentence for all that is not there: unknown, malformed, another kind's, merchant's or mode's.
 _NOT_FOUND = "there is nothing with this id for this API key and its mode"
+
+#: Under this name the app holds what makes a page of an error.
+TELLS_PEOPLE = "tollgate_problem_page"
 
 
 def status_of(error: TollgateError) -> int:
@@ -181,8 +215,11 @@ def problem(
 ) -> Response:
     """An RFC 9457 answer. `detail` and messages name fields and never repeat values.
 
-    Several accounts may refuse for one reason, which is told once.
+    Several accounts may refuse for one reason, which is told once. Browsers in the dashboard are told by a page.
     """
+    if is_page(request.path):
+        tell: Callable[..., Response] = current_app.extensions[TELLS_PEOPLE]
+        return tell(status, code, detail, tuple(dict.fromkeys(errors)), headers or {})
     body: dict[str, Any] = {
         "type": f"urn:tollgate:error:{code}",
         "title": CODES[code][1] if code in CODES else "The request was refused",
@@ -203,11 +240,14 @@ def _told(error: TollgateError) -> Response:
     status = status_of(error)
     headers: dict[str, str] = {}
     more: dict[str, str] = {}
+    g.problem = error
     match error:
         case Unauthorized():
             headers["WWW-Authenticate"] = 'Bearer realm="tollgate"'
         case RateLimited():
             headers = {"Retry-After": str(error.retry_after), **error.headers}
+        case core_errors.TooManyTries():
+            headers["Retry-After"] = str(error.retry_after)
         case core_errors.Unavailable():
             headers["Retry-After"] = str(RETRY_AFTER)
         case core_errors.Paused():

@@ -8,6 +8,7 @@ from flask import Request, g, request
 from werkzeug.exceptions import ClientDisconnected
 
 from api import auth, idempotency_key, strict_json
+from api.dashboard import door, forms
 from api.errors import InvalidFields, LengthRequired, MalformedRequest, TooLarge, WrongContentType
 from api.policy import Policy, current_policy
 from api.state import gate
@@ -31,10 +32,15 @@ def check() -> None:
         return
     _check_length(policy)
     auth.admit(policy)
+    if policy.door != "public":
+        gate().pause.see()
     _refuse_while_paused(policy)
     _check_address()
     if policy.body in ("required", "optional"):
         g.body = _read_body(policy)
+    elif policy.body == "form":
+        g.form = forms.read(read_whole())
+        door.check_form(policy)
     elif policy.body == "none":
         _refuse_body()
         g.body = None
@@ -44,7 +50,8 @@ def check() -> None:
 
 def _refuse_while_paused(policy: Policy) -> None:
     """What is read may be read, and what providers tell is kept; nothing new is begun. Raises Paused."""
-    if policy.door != "public" and request.method not in ("GET", "HEAD") and gate().pause.reason() is not None:
+    reads = policy.door == "public" or policy.while_paused or request.method in ("GET", "HEAD")
+    if not reads and gate().pause.reason() is not None:
         raise Paused("the service is paused until its operator has looked at it; nothing was stored, try again later")
 
 

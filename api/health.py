@@ -6,14 +6,16 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from flask import Response
+from flask import Response, request
 
 from api import metrics
 from api.answers import ok
+from api.errors import Unauthorized
 from api.policy import Policy
 from api.routing import room, route
 from api.schemas.health import Alive, Readiness
 from api.state import Gate, gate
+from core.monitoring_access import FORWARDED, may_read
 from core.persistence.queries.schema import missing_columns
 
 health = room("health", __name__, "For load balancers and monitoring.")
@@ -51,11 +53,22 @@ def _not_ready(status: str, parts: dict[str, Any]) -> Response:
     return answer
 
 
-@route(health, "get", "/metrics", _PUBLIC, {200: None})
+@route(health, "get", "/metrics", Policy("public", codes=("unauthorized",)), {200: None})
 def show_metrics() -> Response:
-    """Counters in the Prometheus text format"""
-    text, content_type = metrics.exposition()
-    return Response(text, content_type=content_type)
+    """Counters in the Prometheus text format
+
+    For this machine alone, or for whoever sends the token of the setting `TOLLGATE_METRICS_TOKEN` as a bearer token.
+    """
+    token = gate().core.settings.metrics_token
+    forwarded = any(name in request.headers for name in FORWARDED)
+    if not may_read(token, request.headers.get("Authorization", ""), _peer(), forwarded=forwarded):
+        raise Unauthorized("this address is for monitoring: see TOLLGATE_METRICS_TOKEN in docs/operations.md")
+    return Response(metrics.exposition(gate()), content_type=metrics.CONTENT_TYPE)
+
+
+def _peer() -> str:
+    """The other end of the connection, whatever a header says."""
+    return str(request.environ.get("REMOTE_ADDR", ""))
 
 
 def _postgres(here: Gate) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from flask import g, request
 
 from api.errors import MalformedRequest
 from api.strict_json import refuse_card_numbers
+from core.domain.secret_texts import holds_secret
 from core.orchestration.idempotency import IdempotencyKey
 
 HEADER = "Idempotency-Key"
@@ -37,6 +38,11 @@ def read_key() -> str:
             f"an Idempotency-Key has 1 to {LONGEST} printable ASCII characters", code="idempotency_key_invalid"
         )
     refuse_card_numbers(HEADER, key)
+    if holds_secret(key):
+        raise MalformedRequest(
+            "this Idempotency-Key looks like a secret; it is kept in clear, so send another",
+            code="idempotency_key_invalid",
+        )
     return key
 
 

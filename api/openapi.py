@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Flask
@@ -102,14 +102,24 @@ _HEADERS: dict[str, dict[str, Any]] = {
     },
     "Preference-Applied": {"schema": _TEXT, "description": "`wait=N` as it was honoured."},
     "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."},
-    "RateLimit": {"schema": _TEXT},
-    "RateLimit-Policy": {"schema": _TEXT},
+    "RateLimit": {
+        "schema": _TEXT,
+        "description": "How the limit stands that ends first: `r` requests left, whole again in `t` s.",
+        "example": '"key";r=187;t=1',
+    },
+    "RateLimit-Policy": {
+        "schema": _TEXT,
+        "description": "The limits of this key: `q` requests at once, which are there again after `w` s.",
+        "example": '"key";q=200;w=2, "merchant";q=400;w=2, "route";q=200;w=2',
+    },
     "WWW-Authenticate": {"schema": _TEXT},
     "Allow": {"schema": _TEXT},
 }
+#: On whatever is answered to a key that is known.
+_LIMITS = ("RateLimit", "RateLimit-Policy")
 _ERROR_HEADERS = {
     401: ("WWW-Authenticate",),
-    429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
+    429: ("Retry-After",),
     503: ("Retry-After",),
 }
 
@@ -141,7 +151,10 @@ def complete(app: OpenAPI) -> dict[str, Any]:
     """The document to serve. Call it once all routes are registered."""
     document: dict[str, Any] = app.api_doc
     for path, method, operation in _operations(document):
-        _correct(operation, _policy(app, path, method))
+        view, policy = _route(app, path, method)
+        # Short and the program's own: generated clients and `tollgate api` name their calls by it.
+        operation["operationId"] = view.__name__
+        _correct(operation, policy)
     document["components"]["schemas"] = {**_schemas(app), "Problem": _PROBLEM_SCHEMA}
     return document
 
@@ -164,13 +177,14 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
                 yield path, method, item[method]
 
 
-def _policy(app: Flask, path: str, method: str) -> Policy:
+def _route(app: Flask, path: str, method: str) -> tuple[Callable[..., Any], Policy]:
     rule = path.replace("{", "<").replace("}", ">")
     for found in app.url_map.iter_rules():
         if found.rule == rule and method.upper() in (found.methods or ()):
-            policy = policy_of(app.view_functions[found.endpoint])
+            view = app.view_functions[found.endpoint]
+            policy = policy_of(view)
             if policy is not None:
-                return policy
+                return view, policy
     raise LookupError(f"no route for {method} {path}")
 
 
@@ -192,6 +206,9 @@ def _correct(operation: dict[str, Any], policy: Policy) -> None:
         operation["description"] = f"{operation.get('description', '').replace('<br/>', ' ').strip()} {note}".strip()
         operation["x-scope"] = policy.scope
     operation["responses"] = _successes(operation["responses"], policy) | _errors(policy)
+    for parameter in parameters:
+        if parameter["name"] == "format" and "csv" in parameter["schema"].get("enum", ()):
+            operation["responses"]["200"]["content"]["text/csv"] = {"schema": _TEXT}
 
 
 def _parameter_schema(given: dict[str, Any]) -> dict[str, Any]:
@@ -210,6 +227,7 @@ def _successes(given: dict[str, Any], policy: Policy) -> dict[str, Any]:
         if status == "422" or (int(status) >= 400 and not answer.get("content")):
             continue
         names = ["X-Request-Id"]
+        names += _LIMITS if policy.door != "public" else ()
         names += ["Idempotent-Replayed"] if policy.key != "none" else []
         names += ["Preference-Applied"] if policy.waits else []
         names += ["Location"] if status in ("201", "202") else []
@@ -224,7 +242,8 @@ def _errors(policy: Policy) -> dict[str, Any]:
     found = {}
     for status, codes in sorted(by_status.items()):
         told = "; ".join(f"`{code}`: {CODES[code][1]}" for code in codes)
-        names = ("X-Request-Id", *_ERROR_HEADERS.get(status, ()))
+        names = ["X-Request-Id", *_ERROR_HEADERS.get(status, ())]
+        names += _LIMITS if policy.door != "public" and status != 401 else ()
         found[str(status)] = {
             "description": told,
             "headers": {name: _HEADERS[name] for name in names},

@@ -55,7 +55,12 @@ def create_payment(query: NoQuery, body: CreatePaymentBody) -> Response:
 @route(payments, "get", "/v1/payments", _READ, {200: Payments})
 def list_payments(query: PaymentsQuery) -> Response:
     """List payments, newest first"""
-    filters = Filters(
+    return ok(reading.list_payments(gate().core, caller().scope, filters_of(query)))
+
+
+def filters_of(query: PaymentsQuery) -> Filters:
+    """Raises NotFoundError for ids that are none."""
+    return Filters(
         limit=query.limit,
         after=optional_id("payment", query.after),
         status=query.status,
@@ -66,7 +71,6 @@ def list_payments(query: PaymentsQuery) -> Response:
         created_after=query.created_after,
         created_before=query.created_before,
     )
-    return ok(reading.list_payments(gate().core, caller().scope, filters))
 
 
 @route(payments, "get", "/v1/payments/<id>", _READ_ONE, {200: Payment})

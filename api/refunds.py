@@ -19,7 +19,7 @@ from core.orchestration.reading import Filters
 
 refunds = room("refunds", __name__, "Money on its way back.")
 
-_READ = Policy("merchant", "refunds:read", codes=("validation_failed",))
+_READ = Policy("merchant", "refunds:read", codes=("not_found", "validation_failed"))
 _READ_ONE = Policy("merchant", "refunds:read", codes=("not_found", "validation_failed"))
 _CREATE = Policy(
     "merchant",

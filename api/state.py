@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app, g
 
+from api.concurrency import Places
 from api.draining import Draining
 from api.limits import RateLimits
 from api.waiting import WaitingRoom
+from core.orchestration import figures
+from core.orchestration.administrators.login import Logins
 from core.orchestration.context import Caller, Core
 from core.orchestration.installation import Watch
+from core.orchestration.key_notes import KeyNotes
 
 _NAME = "tollgate"
 
@@ -21,9 +25,13 @@ class Gate:
 
     core: Core
     limits: RateLimits
+    places: Places
     waiting: WaitingRoom
     draining: Draining
     pause: Watch
+    figures: figures.Watch
+    key_notes: KeyNotes
+    logins: Logins
 
 
 def attach(app: Flask, gate: Gate) -> None:

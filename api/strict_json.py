@@ -17,8 +17,9 @@ MAX_INTEGER = 2**53  # beyond it JSON numbers lose digits in other languages
 _MAX_DIGITS = 30  # an integer's text; longer ones are not even converted
 _MAX_NAME = 80
 
-#: Control characters, and halves of surrogate pairs, which no encoder can write.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+#: Control characters; what ends a line or turns its direction, by which a text shows something else than it says; and
+#: what no encoder can write. Joiners and marks of direction, which languages need, are let through.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 class _Doubled(ValueError):

@@ -11,8 +11,9 @@ from api.policy import Policy
 from api.routing import room, route
 from api.schemas.webhooks import Received, WebhookPath
 from api.state import gate
+from core import metrics
 from core.domain.errors import Forged, NotFoundError
-from core.orchestration import inbox
+from core.orchestration import receiving
 from core.providers.registry import PROVIDERS
 
 webhooks = room("webhooks", __name__, "What providers tell us.")
@@ -31,9 +32,12 @@ def receive(path: WebhookPath) -> Response:
         if path.provider not in PROVIDERS:
             raise NotFoundError("there is no such provider")
         account_id = row_id("provider_account", path.account_id)
-        inbox.receive(gate().core, path.provider, account_id, headers, read_whole())
+        outcome = receiving.receive(gate().core, path.provider, account_id, headers, read_whole())
+        metrics.WEBHOOKS.labels(path.provider, outcome).inc()
     except Forged:
+        metrics.WEBHOOKS.labels(path.provider, "forged").inc()
         raise ForgedWebhook("the signature does not verify") from None
     except NotFoundError:
+        metrics.WEBHOOKS.labels(path.provider if path.provider in PROVIDERS else "(none)", "unknown").inc()
         raise NoSuchReceiver("no provider account has this address; see `tollgate accounts list`") from None
     return ok({"received": True})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cli.ports import HOST
 from cli.processes import Spec
+from core.metrics import SHARED
 from core.settings import Settings
 
 #: The tree the packages lie in: Python puts it on the path of `-m`, wherever the command was typed.
@@ -28,6 +29,10 @@ class Context:
     directory: Path
     env: Mapping[str, str]
 
+    @property
+    def metrics(self) -> Path:
+        return self.directory / "metrics"
+
     def log(self, name: str) -> Path:
         return self.directory / "logs" / f"{name}.log"
 
@@ -42,11 +47,10 @@ def python(module: str, *arguments: str) -> list[str]:
 
 def api(context: Context, port: int, database_url: str) -> Spec:
     """The gate; ready once it reaches its dependencies."""
-    # The metrics of all the server's processes meet here; those of an earlier start are over.
-    metrics = context.directory / "metrics"
-    shutil.rmtree(metrics, ignore_errors=True)
-    metrics.mkdir(mode=0o700)
-    own = {"DATABASE_URL": database_url, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    # What all processes of this machine count meets here and is read through the api; an earlier start's is over.
+    shutil.rmtree(context.metrics, ignore_errors=True)
+    context.metrics.mkdir(mode=0o700)
+    own = {"DATABASE_URL": database_url, SHARED: str(context.metrics)}
     # No balancer asks whether it is ready; an operator who puts one in front says otherwise.
     drain = context.env.get("TOLLGATE_DRAIN") or "0"
     own["TOLLGATE_DRAIN"] = drain
@@ -67,12 +71,14 @@ def worker(context: Context, number: int, database_url: str) -> Spec:
     name = f"worker-{number}"
     ready_file = context.directory / f"{name}.ready"
     options = ["-P", "threads", "-c", "4", "-n", f"worker{number}@%h", "-Q", ",".join(LANES)]
+    context.metrics.mkdir(mode=0o700, exist_ok=True)
     options += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
+    own = {"DATABASE_URL": database_url, "TOLLGATE_READY_FILE": str(ready_file), SHARED: str(context.metrics)}
     return Spec(
         name=name,
         group="workers",
         argv=python("celery", "-q", "-A", "workers.celery_app:app", "worker", *options),
-        env={**context.env, "DATABASE_URL": database_url, "TOLLGATE_READY_FILE": str(ready_file)},
+        env={**context.env, **own},
         cwd=ROOT,
         log=context.log(name),
         ready=ready_file.exists,

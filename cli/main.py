@@ -18,7 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("cli.commands.doctor", "Check every dependency and setting, and say what to do."),
     "migrate": ("cli.commands.migrate", "Bring the database up to date."),
     "keys": ("cli.commands.keys", "Create, list and revoke API keys."),
+    "admin": ("cli.commands.admin", "Make administrators, give them roles, end their sessions."),
+    "sealing": ("cli.commands.sealing", "Rotate the keys that seal what is secret."),
     "accounts": ("cli.commands.accounts", "Add, list, rotate, drain and disable provider accounts."),
+    "routes": ("cli.commands.routes", "Say which account carries a payment: rules, weights, versions."),
     "resume": ("cli.commands.resume", "Let a paused installation go on, asking before it sends."),
     "payments": ("cli.commands.payments", "Look into a payment."),
     "jobs": ("cli.commands.jobs", "List the jobs that wait for a person, and decide them."),
@@ -26,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reconcile": ("cli.commands.reconcile", "Compare our books with the providers'."),
     "payouts": ("cli.commands.payouts", "Look into what the providers paid out."),
     "reports": ("cli.commands.reports", "Print figures for finance."),
+    "audit": ("cli.commands.audit", "Read, export and verify the audit log."),
+    "api": ("cli.commands.api", "Ask a running service over HTTP: all of its API."),
     "findings": ("cli.commands.findings", "List what a person should look at, and decide it."),
 }
 

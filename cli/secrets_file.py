@@ -54,13 +54,13 @@ class Secrets:
 def key_file(directory: Path) -> Path:
     """The file of the encryption keys (TOLLGATE_KEY_FILE), made at the first call.
 
-    `kek` holds key-encryption keys by version, `current` is the version that wraps new keys, `index_key`
-    makes the blind index of e-mail addresses; each is 32 random bytes in base64. Losing this file loses what
-    they seal.
+    `kek` holds key-encryption keys by version, `current` is the version that wraps new keys; `index_keys` and
+    `current_index` the same for the blind index of e-mail addresses; each is 32 random bytes in base64. Losing this
+    file loses what they seal.
     """
     path = directory / KEY_FILE
     if not path.exists():
-        keys = {"kek": {"1": _random_key()}, "current": 1, "index_key": _random_key()}
+        keys = {"kek": {"1": _random_key()}, "current": 1, "index_keys": {"1": _random_key()}, "current_index": 1}
         write_private(path, json.dumps(keys, indent=1) + "\n")
     return path
 

@@ -7,6 +7,7 @@ import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MERCHANT = "Development"
 ACTOR = "cli:up"
+#: Under this name the data directory keeps the administrator that is made for the local providers.
+PERSON = "administrator"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class Seeded:
     admin_key: str = field(repr=False)
     merchant: str = ""
     accounts: Mapping[str, str] = field(default_factory=dict)
+    #: {name, password, secret, otpauth} of somebody who may do all; empty without the local providers. `password` is
+    #: missing once the person has chosen another.
+    administrator: Mapping[str, str] = field(repr=False, default_factory=dict)
 
 
 def seed_development(
@@ -55,7 +61,14 @@ def seed_development(
         _tell_sandbox(url, secrets, provider, webhook_url=hook)
         accounts[provider] = name
     merchant = public_id("merchant", scope.merchant_id)
-    return Seeded(test_key=test_key, admin_key=_admin_key(core, secrets), merchant=merchant, accounts=accounts)
+    person = _administrator(core, secrets) if sandbox_urls else {}
+    return Seeded(
+        test_key=test_key,
+        admin_key=_admin_key(core, secrets),
+        merchant=merchant,
+        accounts=accounts,
+        administrator=person,
+    )
 
 
 def _test_key(core: Core, secrets: Secrets) -> tuple[str, Scope]:
@@ -63,14 +76,16 @@ def _test_key(core: Core, secrets: Secrets) -> tuple[str, Scope]:
 
     One kept by an earlier version lacks the scopes of this one: its merchant gets another key beside it.
     """
+    from core.domain import scopes
     from core.orchestration import accounts, api_keys
+    from core.orchestration.key_grants import Granter
 
     kept = secrets.get("test_key")
     holder = api_keys.authenticate(core, kept) if kept else None
     known = holder.scope if holder is not None else None
-    if holder is None or known is None or holder.scopes < api_keys.MERCHANT_SCOPES:
-        merchant_id = accounts.create_merchant(core, MERCHANT) if known is None else known.merchant_id
-        kept = api_keys.create(core, kind="test", merchant_id=merchant_id, name="tollgate up").text
+    if holder is None or known is None or not holder.scopes >= scopes.USUAL:
+        merchant_id = accounts.create_merchant(core, MERCHANT, ACTOR) if known is None else known.merchant_id
+        kept = api_keys.create(core, kind="test", merchant_id=merchant_id, name="tollgate up", by=Granter(ACTOR)).text
         secrets.put("test_key", kept)
         holder = api_keys.authenticate(core, kept)
     if holder is None or holder.scope is None:
@@ -80,12 +95,31 @@ def _test_key(core: Core, secrets: Secrets) -> tuple[str, Scope]:
 
 def _admin_key(core: Core, secrets: Secrets) -> str:
     from core.orchestration import api_keys
+    from core.orchestration.key_grants import Granter
 
     kept = secrets.get("admin_key")
-    if not kept or api_keys.authenticate(core, kept) is None:
-        kept = api_keys.create(core, kind="admin", name="tollgate up").text
+    holder = api_keys.authenticate(core, kept) if kept else None
+    if holder is None or not holder.scopes >= api_keys.ADMIN_SCOPES:
+        kept = api_keys.create(core, kind="admin", name="tollgate up", by=Granter(ACTOR)).text
         secrets.put("admin_key", kept)
     return str(kept)
+
+
+def _administrator(core: Core, secrets: Secrets) -> Mapping[str, str]:
+    """Somebody to look at the dashboard with: the kept one if this database knows them, else a new one."""
+    from core.orchestration.administrators import codes, passwords, roster
+
+    kept = secrets.get(PERSON)
+    if not kept or not roster.exists(core, kept["name"]):
+        name = "admin" if not roster.exists(core, "admin") else f"admin-{token_hex(3)}"
+        by, password = roster.By(ACTOR), passwords.make()
+        made = roster.create(core, name, "admin", by, password=password, with_code=True)
+        kept = {"name": name, "password": password, "secret": str(made.secret)}
+        secrets.put(PERSON, kept)
+    found = {**kept, "otpauth": codes.uri(kept["name"], kept["secret"])}
+    if not roster.has_password(core, kept["name"], kept["password"]):
+        del found["password"]
+    return found
 
 
 def _account(core: Core, scope: Scope, secrets: Secrets, provider: str, url: str, base: str) -> UUID:

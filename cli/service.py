@@ -17,6 +17,7 @@ from cli.embedded import PORT_TRIES, open_directory, port_was_taken, servers
 from cli.embedded_postgres import EmbeddedPostgres
 from cli.embedded_redis import EmbeddedRedis
 from cli.lock import DirectoryLock
+from cli.migrating import migrate
 from cli.ports import HOST, Ports, obstacle
 from cli.processes import ChildFailed, Spec
 from cli.secrets_file import ANCHOR_FILE, Secrets, key_file
@@ -239,9 +240,7 @@ class Service:
 
     def _migrate(self) -> None:
         self._progress("Migrating the database")
-        from core.persistence.migrate import migrate  # slow to import, and only needed here
-
-        migrate(self._databases.owner, self._databases.api, self._databases.worker)
+        migrate(self._databases)
 
     def _start_sandbox(self, context: parts.Context, ports: Ports) -> None:
         self._progress("Starting the local Stripe and Paystack")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli import databases
 from cli.embedded import open_directory, servers
@@ -94,7 +94,11 @@ def core_session(database_url: str, redis_url: str, keys: Path) -> Iterator[Core
     from core.persistence.vault import KeyUnavailable
     from core.settings import Settings
 
-    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url or "redis://127.0.0.1:6379/0", "key_file": keys}
+    given: dict[str, Any] = {"DATABASE_URL": database_url, "REDIS_URL": redis_url or "redis://127.0.0.1:6379/0"}
+    named = os.environ.get("TOLLGATE_KEYS")
+    given |= {"keys": named} if named else {"key_file": keys}
+    if settle := os.environ.get("TOLLGATE_ROTATION_SETTLE"):
+        given["rotation_settle"] = settle
     try:
         core = open_core(Settings.model_validate(given), 1, "tollgate-cli")
     except KeyUnavailable as error:

@@ -16,7 +16,7 @@ import structlog
 #: What may be logged. A field that is not named here is dropped and its name listed under `dropped`.
 ALLOWED = frozenset(
     "event level timestamp process pid logger component version name message dropped error_type where "
-    "request_id method route status http_status duration_ms key_id actor mode code reason "
+    "request_id client method route status http_status duration_ms key_id actor mode code reason "
     "merchant_id payment_id transaction_id refund_id dispute_id job_id event_id endpoint_id inbox_id account_id "
     "delivery_id customer_id payment_method_id "
     "provider operation kind lane worker outcome from_status to_status attempt attempts fence lag "

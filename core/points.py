@@ -31,6 +31,10 @@ POINTS: Mapping[str, str] = {
     "delivery.posted": "the endpoint has answered; nothing of it is written",
     "delivery.recording": "the attempt is written, its commit is not sent",
     "delivery.recorded": "committed",
+    # A seal over the audit log, by the clock.
+    "seal.written": "the seal is written, its commit is not sent",
+    "seal.committed": "committed; its head is not anchored",
+    "seal.anchored": "anchored outside Postgres",
 }
 
 #: Set by a test alone: takes the point and the kind of the job, and may end the process.

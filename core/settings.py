@@ -19,11 +19,30 @@ from pydantic import (
 )
 
 from core.environment import read
-from core.setting_values import Unit, growing, numbers, postgres_address, rate, redis_address, upper, with_authority
+from core.setting_values import (
+    Network,
+    Unit,
+    bearer_token,
+    double,
+    growing,
+    listening_address,
+    networks,
+    numbers,
+    origins,
+    postgres_address,
+    rate,
+    redis_address,
+    sealing_keys,
+    upper,
+    web_address,
+    with_authority,
+)
 from core.setting_values import broker_address as broker
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), Unit("s")]
 Delays = Annotated[tuple[float, ...], BeforeValidator(numbers), AfterValidator(growing), Unit("s")]
+Rate = Annotated[str, AfterValidator(rate)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(networks)]
 Count = Annotated[int, Field(ge=1)]
 Bytes = Annotated[int, Field(ge=1024), Unit("bytes")]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(upper)]
@@ -58,6 +77,11 @@ class Settings(BaseModel):
     key_file: Path | None = Field(
         None, description="the sealing keys (`tollgate keys make-file`); keep a copy elsewhere"
     )
+    keys: Annotated[str, AfterValidator(sealing_keys)] | None = Field(
+        None,
+        repr=False,
+        description="the same keys as text, where no file can be; read once, at the start",
+    )
     anchor_file: Path | None = Field(
         None,
         description="kept by the workers of this machine outside Postgres, so that an older copy of the database is "
@@ -73,23 +97,50 @@ class Settings(BaseModel):
     drain: Annotated[float, Field(ge=0, le=60), Unit("s")] = Field(
         5.0, description="on SIGTERM readiness is red this long while serving goes on; a balancer asks every 1 to 2 s"
     )
+    trusted_proxies: Networks = Field(
+        (),
+        description="addresses or networks, parted by commas: their `X-Forwarded-For` and `-Proto` are believed, "
+        "nobody else's",
+    )
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(origins)] = Field(
+        (),
+        description="exact origins, parted by commas, whose pages may call the API from a browser; a key that a page "
+        "holds is known to whoever opens it",
+    )
     max_body_bytes: Bytes = Field(
         256 * 1024, description="of a request; a payment is under 4 kB, the rest is room for metadata"
     )
     max_webhook_bytes: Bytes = Field(
         1024 * 1024, description="of a provider's event; their largest are a few hundred kB"
     )
-    rate_limit: Annotated[str, AfterValidator(rate)] = Field(
-        "100/second", description="requests per API key; above what one shop's checkout produces in a rush"
+    rate_limit: Rate = Field(
+        "100/second,200",
+        description="requests of one API key in the long run, and after the comma how many may come at once; above "
+        "what one shop's checkout produces in a rush",
     )
-    admin_rate_limit: Annotated[str, AfterValidator(rate)] = Field(
-        "20/second", description="the same for `tg_admin_` keys"
+    merchant_rate_limit: Rate = Field(
+        default_factory=lambda given: double(given["rate_limit"]) if "rate_limit" in given else "",
+        description="of all keys of a merchant in one mode together: one with many keys leaves room for the others",
     )
+    route_rate_limit: Rate = Field(
+        default_factory=lambda given: given.get("rate_limit", ""),
+        description="the same for each route: a script that lists leaves room for payments",
+    )
+    admin_rate_limit: Rate = Field("20/second", description="the same for `tg_admin_` keys")
     max_wait: Annotated[Seconds, Field(le=300)] = Field(
         30.0, description="the longest `?wait=` and `Prefer: wait`; under every proxy's usual 60 s"
     )
     idempotency_wait: Annotated[Seconds, Field(le=10)] = Field(
         1.0, description="a parallel request with the same key waits this long for the first one's commit"
+    )
+
+    # Administrators in the dashboard.
+    session_rest: Seconds = Field(1800.0, description="an administrator's session is over when it rests this long")
+    session_lifetime: Seconds = Field(
+        12 * 3600.0, description="and at the latest now, however busy: a working day, then the code is asked for again"
+    )
+    session_confirm: Seconds = Field(
+        600.0, description="dangerous acts ask for password or code again once the last answer is older"
     )
 
     # Jobs.
@@ -187,8 +238,30 @@ class Settings(BaseModel):
     keep_findings: Annotated[int, Field(ge=180, le=36500), Unit("days")] = Field(
         730, description="findings after somebody resolved them; open ones stay"
     )
+    rotation_settle: Annotated[float, Field(ge=0, le=3600), Unit("s")] = Field(
+        30.0,
+        description="after the walk of a key rotation it is looked again for rows under the old key: longer than a "
+        "process takes to see a new key file and to end a transaction",
+    )
+    keep_erasures: Annotated[int, Field(ge=30, le=36500), Unit("days")] = Field(
+        400, description="erasures in the anchor file: no backup older than this may be restored"
+    )
     keep_forged_counts: Annotated[int, Field(ge=90, le=36500), Unit("days")] = Field(
         400, description="counts of webhooks with a wrong signature: a year of them, to compare"
+    )
+
+    public_url: Annotated[str, AfterValidator(web_address)] | None = Field(
+        None, description="where providers reach the API from outside, such as `https://pay.example`; doctor asks it"
+    )
+
+    # Monitoring.
+    metrics_token: Annotated[str, AfterValidator(bearer_token)] | None = Field(
+        None,
+        repr=False,
+        description="whoever sends it as a bearer token may read `/metrics`; without one, this machine alone",
+    )
+    metrics_listen: Annotated[str, AfterValidator(listening_address)] | None = Field(
+        None, description="where a worker serves its own `/metrics`, such as `127.0.0.1:9464`; each needs its own port"
     )
 
     log_level: Level = Field("INFO", description="of the JSON lines on standard error")

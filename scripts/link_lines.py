@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("ARCHITECTURE.md", "docs/decisions.md", "docs/operations.md", "docs/runbook.md", "CONTRIBUTING.md")
+DOCUMENTS = (
+    "ARCHITECTURE.md",
+    "docs/decisions.md",
+    "docs/operations.md",
+    "docs/runbook.md",
+    "docs/security.md",
+    "CONTRIBUTING.md",
+)
 #: [`room.name`](path/to/file.py#L12): the last part of the name is what the file defines.
 LINK = re.compile(r"\[`([A-Za-z_][\w.]*(?<!\.py))`\]\(([\w./-]+\.py)(?:#L(\d+))?\)")
 

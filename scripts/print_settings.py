@@ -24,6 +24,14 @@ OF_COMMANDS = (
 )
 
 
+#: Defaults that are another setting's.
+_MADE_FROM = {
+    "broker_url": "`REDIS_URL`",
+    "merchant_rate_limit": "twice `TOLLGATE_RATE_LIMIT`",
+    "route_rate_limit": "`TOLLGATE_RATE_LIMIT`",
+}
+
+
 def shown(value: object) -> str:
     """A default as one would type it."""
     if isinstance(value, bool):
@@ -36,9 +44,9 @@ def shown(value: object) -> str:
 def _default(name: str, field: FieldInfo) -> str:
     if name in ("database_url", "key_file"):
         return "required"
-    if name == "broker_url":
-        return "`REDIS_URL`"
-    return "" if field.default in (None, PydanticUndefined) else f"`{shown(field.default)}`"
+    if name in _MADE_FROM:
+        return _MADE_FROM[name]
+    return "" if field.default in (None, (), PydanticUndefined) else f"`{shown(field.default)}`"
 
 
 def _unit(field: FieldInfo) -> str:

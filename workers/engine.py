@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 import structlog
 
+from core import metrics
 from core.orchestration import jobs
 from core.orchestration.context import Core, Wake
 from core.orchestration.jobs import Job
@@ -77,6 +78,7 @@ class Engine:
         self._before, self._doubt, self._settled = before, object(), object()
         self._deaths_from = 0.0
         self._next_round = 0.0
+        metrics.begin(metrics.CRASHED, [kind for kind, lane in jobs.LANES.items() if lane in lanes])
         self._gatherer = Gatherer("own-hints", self._take_own, OWN_WINDOW)
         self._threads = [
             threading.Thread(target=self._poll, name="poll", daemon=True),
@@ -169,10 +171,12 @@ class Engine:
         with self._held_lock:
             self._held.update((job.id, job) for job in claimed)
         if claimed:
+            metrics.CLAIMED.labels(name).inc(len(claimed))
             lane.warm_up()
         # What has lost a worker runs alone.
         for job in claimed:
             if job.lease_losses:
+                metrics.TAKEN_OVER.labels(name).inc()
                 lane.start(partial(self._run_together, lane, [job]))
         if fresh := [job for job in claimed if not job.lease_losses]:
             lane.start(partial(self._run_together, lane, fresh))
@@ -201,6 +205,7 @@ class Engine:
             left = work() is False
         except Exception:
             # A mistake of ours must cost one job, not the worker; its lease runs out and brings it back.
+            metrics.CRASHED.labels(job.kind).inc()
             log.exception("job_raised", job_id=job.id, kind=job.kind, attempts=job.attempts)
         finally:
             self._leave(job) if left else self._release(job)
@@ -282,6 +287,7 @@ class Engine:
             # Missing once may mean that it ended in this moment; twice, that another worker has it. Whatever this
             # run still writes is then refused by the fence.
             if job.id in missing & self._missing:
+                metrics.LEASES_LOST.inc()
                 log.warning("lease_lost", job_id=job.id, kind=job.kind, fence=job.fence)
                 self._release(job)
         self._missing = missing

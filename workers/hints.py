@@ -12,6 +12,7 @@ import structlog
 from celery import Celery
 from kombu import Connection
 
+from core import metrics
 from core.orchestration.context import Wake
 from core.settings import Settings
 from workers.configuration import HINT_EXPIRES, WAKE, make_app
@@ -34,7 +35,7 @@ class Hints:
         self._gatherer = Gatherer("hints", self._publish, WINDOW)
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
-        #: Ids that were never published; shown by the metrics.
+        #: Ids that were never published.
         self.dropped = 0
 
     def _reset(self) -> None:
@@ -105,6 +106,7 @@ class Hints:
             log.debug("hint_connection_lost", error_type=type(error).__name__)
 
     def _drop(self, count: int) -> None:
+        metrics.HINTS_DROPPED.inc(count)
         with self._counting:
             self.dropped += count
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from core import metrics
 from core.settings import Settings
 from workers.configuration import LANES
 
@@ -25,6 +26,9 @@ class Lane:
         self.backlog = False
         self._warm_until = 0.0
         self._free = places
+        self._used = metrics.PLACES_USED.labels(name)
+        metrics.PLACES.labels(name).inc(places)
+        metrics.begin(metrics.TAKEN_OVER, [name])
         self._changed = threading.Condition()
         self._executor = ThreadPoolExecutor(places, thread_name_prefix=name)
 
@@ -40,11 +44,13 @@ class Lane:
         with self._changed:
             taken = min(wanted, self._free)
             self._free -= taken
+            self._used.inc(taken)
             return taken
 
     def give_back(self, places: int) -> None:
         with self._changed:
             self._free += places
+            self._used.dec(places)
             self._changed.notify_all()
 
     @property

@@ -6,6 +6,8 @@ import threading
 
 import structlog
 
+from core import metrics
+
 log = structlog.get_logger(__name__)
 
 
@@ -20,6 +22,7 @@ class Outage:
         with self._lock:
             begins, self._down = not self._down, True
         if begins:
+            metrics.OUTAGES.inc()
             log.error("database_away", error_type=type(error).__name__)
 
     def over(self) -> None:

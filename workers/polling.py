@@ -24,10 +24,12 @@ from core.orchestration.together import Together
 from core.persistence.database import open_database
 from core.reconciliation.handlers import HANDLERS
 from core.settings import Settings, load_settings
+from workers import counts
 from workers.configuration import LANES
 from workers.engine import Engine
 from workers.hints import Hints
 from workers.lanes import connections
+from workers.scrape import Scrape
 from workers.ticks import Ticks
 
 log = structlog.get_logger(__name__)
@@ -58,12 +60,15 @@ class Running:
         self.engine = Engine(self._core, self._leases, execute.prepare, name, self._hints.wake, lanes, look)
         # The schedule runs in the places of its lane, so only where that lane is served.
         self.ticks = Ticks(self.engine) if "maintenance" in lanes else None
+        self._scrape = Scrape(settings)
+        counts.begin()
 
     def start(self) -> None:
         installation.look_at_start(self._core, keep=True)
         self.engine.start()
         if self.ticks is not None:
             self.ticks.start()
+        self._scrape.start()
         if self._settings.ready_file is not None:
             self._settings.ready_file.write_text(f"{os.getpid()}\n")
         log.info("worker_started", lane=",".join(self.engine.lanes))
@@ -85,6 +90,7 @@ class Running:
             self.ticks.stop()
         drained = self.engine.stop(seconds, hurry)
         self._hints.close()
+        self._scrape.stop()
         self._core.database.engine.dispose()
         self._leases.engine.dispose()
         log.info("worker_stopped", outcome="drained" if drained else "left_to_leases")

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery.schedules import schedule
 
-from core.orchestration import installation, retention, scheduled
+from core.orchestration import erasure, installation, retention, rotation, scheduled, sealing
 from core.orchestration.context import Core
 from core.reconciliation import planned
 from core.reports import rollup
@@ -38,6 +38,13 @@ SCHEDULE: Mapping[str, Entry] = {
     ),
     "keep_anchor": Entry(
         10, installation.keep_anchor, "a restore that loses less than this loses nothing unseen", while_paused=True
+    ),
+    "finish_erasures": Entry(
+        300, erasure.finish, "who was erased by an older version is redacted within the hour", while_paused=True
+    ),
+    "seal": Entry(60, sealing.seal, "what may be changed unnoticed is a minute old at most"),
+    "rotate_keys": Entry(
+        15, rotation.carry_on, "a rotation goes on whoever began it; nothing to do costs one look", while_paused=True
     ),
     "find_missed_events": Entry(60, planned.find_missed_events, "each account every ten minutes, give or take one"),
     "compare_books": Entry(600, planned.compare_books, "each account once a day"),

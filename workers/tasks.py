@@ -58,7 +58,7 @@ def run_scheduled(*arguments: Any, **named: Any) -> None:
     if not isinstance(name, str) or name not in SCHEDULE:
         log.warning("tick_refused", reason="unknown entry")
         return
-    worker.ticks.run_soon(name)
+    worker.ticks.run_soon(name, "beat")
 
 
 def register(app: Celery) -> None:

@@ -8,14 +8,15 @@ from typing import Any
 from flask import Response, g
 from pydantic import SecretStr
 
-from api.admin.common import READ, person, scope_of
+from api.admin.common import READ, origin, person, policy, scope_of
 from api.answers import ok, row_id
-from api.policy import Policy
 from api.routing import room, route
 from api.schemas.accounts import (
+    AccountHealth,
     AccountInFull,
     AccountPath,
     ChangeBody,
+    HealthQuery,
     NewAccountBody,
     ReasonBody,
     RotateBody,
@@ -24,7 +25,7 @@ from api.schemas.accounts import (
 from api.schemas.admin import ModeQuery, ProviderAccounts
 from api.schemas.parameters import PathId
 from api.state import gate
-from core.orchestration import account_care
+from core.orchestration import account_care, health_reading
 from core.orchestration import accounts as roads
 from core.providers.registry import PROVIDERS
 
@@ -32,9 +33,8 @@ accounts = room("admin_accounts", __name__, "Provider accounts; takes a `tg_admi
 
 _HOME = "/admin/v1/merchants/<id>/provider_accounts"
 _ONE = f"{_HOME}/<account>"
-_ERRORS = ("not_found", "validation_failed", "state_conflict")
-_SAVE = Policy("admin", "admin:write", body="required", codes=(*_ERRORS, "provider_misconfigured", "other_account"))
-_CHANGE = Policy("admin", "admin:write", body="required", codes=(*_ERRORS, "account_in_use"))
+_SAVE = policy("admin:accounts", "provider_misconfigured", "other_account")
+_CHANGE = policy("admin:accounts", "account_in_use")
 
 
 @route(accounts, "get", _HOME, READ, {200: ProviderAccounts})
@@ -62,7 +62,7 @@ def add_provider_account(path: PathId, query: ModeQuery, body: NewAccountBody) -
         priority=body.priority,
         settings=settings,
     )
-    account_id = roads.save_provider_account(gate().core, scope, account, g.admin)
+    account_id = roads.save_provider_account(gate().core, scope, account, g.admin, origin=origin())
     return ok(account_care.show(gate().core, scope, account_id), 201)
 
 
@@ -71,6 +71,13 @@ def get_provider_account(path: AccountPath, query: ModeQuery) -> Response:
     """Read a provider account, with what is still open at it"""
     scope = scope_of(path.id, query.mode)
     return ok(account_care.show(gate().core, scope, row_id("provider_account", path.account)))
+
+
+@route(accounts, "get", f"{_ONE}/health", READ, {200: AccountHealth})
+def get_account_health(path: AccountPath, query: HealthQuery) -> Response:
+    """Read how an account stands, and how its circuits have stepped"""
+    scope, number = scope_of(path.id, query.mode), row_id("provider_account", path.account)
+    return ok(health_reading.show(gate().core, scope, number, query.limit, query.before))
 
 
 @route(accounts, "patch", _ONE, _CHANGE, {200: AccountInFull})

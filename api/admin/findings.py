@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from api.admin.common import READ, WRITE, person, scope_of
+from api.admin.common import READ, person, policy, scope_of
 from api.answers import ok, optional_id, row_id
 from api.routing import room, route
 from api.schemas.admin import ModeQuery
@@ -18,11 +18,12 @@ from core.reconciliation import findings as roads
 findings = room("admin_findings", __name__, "What a person should look at; takes a `tg_admin_` key.")
 
 _HOME = "/admin/v1/merchants/<id>/findings"
+_DECIDE = policy("admin:findings")
 
 
 @route(findings, "get", _HOME, READ, {200: Findings})
 def list_findings(path: PathId, query: FindingsQuery) -> Response:
-    """List what a person should look at, newest first; with `format=csv` as CSV"""
+    """List what a person should look at, newest first; with `format=csv` all of it as CSV"""
     wanted = roads.Wanted(
         limit=query.limit,
         after=optional_id("finding", query.after),
@@ -33,11 +34,11 @@ def list_findings(path: PathId, query: FindingsQuery) -> Response:
         payment_id=optional_id("payment", query.payment),
         run_id=optional_id("reconciliation_run", query.run),
     )
-    found = roads.list_findings(gate().core, scope_of(path.id, query.mode), wanted)
+    scope = scope_of(path.id, query.mode)
     if query.format == "csv":
-        shown = [roads.shown(row) for row in found[: query.limit]]
-        text = "".join(exports.lines(list(Finding.model_fields), shown))
-        return Response(text, mimetype="text/csv")
+        shown = map(roads.shown, roads.all_findings(gate().core, scope, wanted))
+        return Response(exports.lines(list(Finding.model_fields), shown), mimetype="text/csv")
+    found = roads.list_findings(gate().core, scope, wanted)
     return ok(listing(found, query.limit, "finding", roads.shown))  # type: ignore[arg-type]
 
 
@@ -48,14 +49,14 @@ def get_finding(path: FindingPath, query: ModeQuery) -> Response:
     return ok(roads.shown(roads.find(gate().core, row_id("finding", path.finding), scope)))
 
 
-@route(findings, "post", f"{_HOME}/<finding>/assign", WRITE, {200: Finding})
+@route(findings, "post", f"{_HOME}/<finding>/assign", _DECIDE, {200: Finding})
 def assign_finding(path: FindingPath, query: ModeQuery, body: AssignBody) -> Response:
     """Put a finding into somebody's hands"""
     scope, number = scope_of(path.id, query.mode), row_id("finding", path.finding)
     return ok(roads.shown(roads.assign(gate().core, scope, number, body.to, person(body.reason))))
 
 
-@route(findings, "post", f"{_HOME}/<finding>/resolve", WRITE, {200: Finding})
+@route(findings, "post", f"{_HOME}/<finding>/resolve", _DECIDE, {200: Finding})
 def resolve_finding(path: FindingPath, query: ModeQuery, body: ResolveBody) -> Response:
     """End a finding with a repair
 

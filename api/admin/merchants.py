@@ -1,25 +1,21 @@
-"""Merchants, and what an operator may see of one: keys, jobs."""
+"""Merchants: listed, made, renamed."""
 
 from __future__ import annotations
 
 from flask import Response
 
-from api.admin.common import LIST, READ, scope_of
-from api.answers import ok, optional_id
+from api.admin.common import LIST, READ, granter, policy
+from api.answers import ok, optional_id, row_id
 from api.routing import room, route
-from api.schemas.admin import (
-    ApiKeys,
-    Jobs,
-    JobsQuery,
-    Merchants,
-    MerchantsQuery,
-    ModeQuery,
-)
-from api.schemas.parameters import PathId
+from api.schemas.admin import Merchant, MerchantBody, Merchants, MerchantsQuery
+from api.schemas.parameters import NoQuery, PathId
 from api.state import gate
-from core.orchestration import admin_reading, api_keys
+from core.orchestration import admin_reading
+from core.orchestration import merchants as roads
 
-merchants = room("admin", __name__, "For operators; takes a `tg_admin_` key.")
+merchants = room("admin_merchants", __name__, "Merchants; takes a `tg_admin_` key.")
+
+_CHANGE = policy("admin:merchants")
 
 
 @route(merchants, "get", "/admin/v1/merchants", LIST, {200: Merchants})
@@ -28,14 +24,22 @@ def list_merchants(query: MerchantsQuery) -> Response:
     return ok(admin_reading.list_merchants(gate().core, query.limit, optional_id("merchant", query.after)))
 
 
-@route(merchants, "get", "/admin/v1/merchants/<id>/api_keys", READ, {200: ApiKeys})
-def list_api_keys(path: PathId, query: ModeQuery) -> Response:
-    """List a merchant's API keys, without their secrets"""
-    return ok({"data": api_keys.list_keys(gate().core, scope_of(path.id, query.mode))})
+@route(merchants, "post", "/admin/v1/merchants", _CHANGE, {201: Merchant})
+def create_merchant(query: NoQuery, body: MerchantBody) -> Response:
+    """Make a merchant, without keys and provider accounts yet
+
+    A repeated request makes another merchant of the same name.
+    """
+    return ok(roads.create(gate().core, body.name, granter()), 201)
 
 
-@route(merchants, "get", "/admin/v1/merchants/<id>/jobs", READ, {200: Jobs})
-def list_jobs(path: PathId, query: JobsQuery) -> Response:
-    """List a merchant's jobs, newest first"""
-    scope, after = scope_of(path.id, query.mode), optional_id("job", query.after)
-    return ok(admin_reading.list_jobs(gate().core, scope, query.limit, after, query.status))
+@route(merchants, "get", "/admin/v1/merchants/<id>", READ, {200: Merchant})
+def get_merchant(path: PathId, query: NoQuery) -> Response:
+    """Read a merchant"""
+    return ok(roads.show(gate().core, row_id("merchant", path.id)))
+
+
+@route(merchants, "patch", "/admin/v1/merchants/<id>", _CHANGE, {200: Merchant})
+def rename_merchant(path: PathId, query: NoQuery, body: MerchantBody) -> Response:
+    """Rename a merchant"""
+    return ok(roads.rename(gate().core, row_id("merchant", path.id), body.name, granter()))

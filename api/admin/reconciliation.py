@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from flask import Response, g
 
-from api.admin.common import READ, scope_of
+from api.admin.common import READ, origin, policy, scope_of
 from api.answers import ok, optional_id, row_id
-from api.policy import Policy
 from api.routing import room, route
 from api.schemas.admin import ModeQuery
 from api.schemas.parameters import PathId
@@ -19,7 +18,7 @@ from core.reconciliation.runs import Window
 reconciliation = room("admin_reconciliation", __name__, "Our books against the providers'; takes a `tg_admin_` key.")
 
 _HOME = "/admin/v1/merchants/<id>/reconciliation/runs"
-_START = Policy("admin", "admin:write", body="required", codes=("not_found", "validation_failed", "run_in_progress"))
+_START = policy("admin:reconciliation", "run_in_progress")
 
 
 @route(reconciliation, "post", _HOME, _START, {202: Run})
@@ -30,7 +29,7 @@ def start_run(path: PathId, query: ModeQuery, body: RunBody) -> Response:
     `statement` matches the provider's statement line by line, with fees and payouts.
     """
     scope, account = scope_of(path.id, query.mode), row_id("provider_account", body.provider_account)
-    run_id = runs.start(gate().core, scope, account, body.kind, Window(body.since, body.until), g.admin)
+    run_id = runs.start(gate().core, scope, account, body.kind, Window(body.since, body.until), g.admin, origin())
     return ok(runs.shown(runs.find(gate().core, scope, run_id)), 202)
 
 

@@ -16,6 +16,7 @@ from api.state import gate
 from core.reconciliation import exports
 from core.reports import reading
 from core.reports.reading import Dimension, Window
+from core.reports.spreadsheet import flat
 
 reports = room("admin_reports", __name__, "Figures for finance; takes a `tg_admin_` key.")
 
@@ -30,18 +31,19 @@ def report_payments(path: PathId, query: PaymentsReportQuery) -> Response:
     """
     by = cast("Sequence[Dimension]", [one for one in query.by.split(",") if one])
     scope = scope_of(path.id, query.mode)
-    return _answer(reading.payments(gate().core, scope, Window(query.since, query.until), by), query.format)
+    lines = reading.payments(gate().core, scope, Window(query.since, query.until), by)
+    return _answer(lines, query.format, reading.payments_columns(by))
 
 
 @route(reports, "get", f"{_HOME}/settlements", READ, {200: SettlementsReport})
 def report_settlements(path: PathId, query: WindowQuery) -> Response:
     """What the providers paid out in a window, each payout with its equation"""
     scope = scope_of(path.id, query.mode)
-    return _answer(reading.settlements(gate().core, scope, Window(query.since, query.until)), query.format)
+    lines = reading.settlements(gate().core, scope, Window(query.since, query.until))
+    return _answer(lines, query.format, reading.SETTLEMENT_COLUMNS)
 
 
-def _answer(lines: list[dict[str, Any]], form: str) -> Response:
+def _answer(lines: list[dict[str, Any]], form: str, columns: Sequence[str]) -> Response:
     if form == "csv":
-        columns = list(lines[0]) if lines else ["currency"]
-        return Response("".join(exports.lines(columns, lines)), mimetype="text/csv")
+        return Response("".join(exports.lines(columns, map(flat, lines))), mimetype="text/csv")
     return ok({"data": lines})

@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from api.schemas.base import Body, Parameters, Shown
+from api.schemas.admin import OfMode
+from api.schemas.base import Body, Parameters, QueryNumber, Shown
+from api.schemas.parameters import Moment
 
 _SECRET = Field(None, min_length=1, max_length=500)
 _REASON = Field(min_length=1, max_length=500, description="Kept in the audit log.")
@@ -95,3 +97,40 @@ class AccountInFull(Shown):
     webhook_path: str = Field(description="Where the provider is told to send its events.")
     settings: Settings
     open_work: OpenWork
+
+
+class HealthQuery(OfMode):
+    limit: QueryNumber = Field(50, ge=1, le=500, description="How many steps of the history.")
+    before: Moment | None = Field(None, description="Steps before this; the `at` of the last one of the page before.")
+
+
+class OperationHealth(Shown):
+    """Of the last ten minutes, as all processes know it. A decline is an answer."""
+
+    operation: str
+    circuit: Literal["closed", "open", "half_open"]
+    since: str | None
+    calls: int
+    success: float | None = Field(description="The part that was answered.")
+    p95_ms: int | None = Field(description="The bound under which 95 of 100 calls ended.")
+    paused_seconds: float = Field(description="The provider asked to wait so long.")
+
+
+class CircuitStep(Shown):
+    """One change of a circuit."""
+
+    at: str
+    operation: str
+    from_state: Literal["closed", "open", "half_open"]
+    to_state: Literal["closed", "open", "half_open"]
+    opened_in_a_row: int | None
+    seconds: float | None = Field(description="How long it stays open before it is tried.")
+
+
+class AccountHealth(Shown):
+    """How an account stands, operation by operation, and how its circuits have stepped, the newest first."""
+
+    account: str
+    status: Literal["enabled", "draining", "suspended", "disabled"]
+    operations: list[OperationHealth]
+    history: list[CircuitStep]

@@ -26,7 +26,7 @@ class UpdateCustomerBody(Customer):
 
 
 class CustomerShown(Shown):
-    """A person, as they are now."""
+    """A person, as they are now. E-mail, name and phone are masked (`a***@example.com`) where nothing else is said."""
 
     id: str = Field(pattern=id_pattern("customer"))
     mode: Literal["test", "live"]
@@ -54,6 +54,11 @@ class CustomerNamed(Shown):
 class DeletedCustomer(Shown):
     id: str
     deleted: Literal[True]
+
+
+class CustomerPath(Parameters):
+    id: str = Field(description="The merchant's public id.")
+    customer: str = Field(description="The customer's.")
 
 
 class CustomersQuery(Parameters):

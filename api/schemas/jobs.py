@@ -52,6 +52,12 @@ class AcceptedPayment(Shown):
     payment: Payment
 
 
+class AskedPayment(Shown):
+    """The job that asks."""
+
+    job: Job
+
+
 class AcceptedDispute(Shown):
     """The job, the dispute it answers and its payment."""
 

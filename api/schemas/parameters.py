@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from api.schemas.base import Parameters, QueryNumber, id_pattern
+from core.domain.countries import COUNTRIES
 from core.domain.money import CURRENCIES
 from core.providers.registry import PROVIDERS
 
@@ -52,6 +53,25 @@ Currency = Annotated[
         json_schema_extra={"enum": [form for code in sorted(CURRENCIES) for form in (code, code.lower())]},
     ),
     AfterValidator(known_currency),
+]
+
+
+def known_country(value: str) -> str:
+    """Raises ValueError."""
+    if value not in COUNTRIES:
+        raise ValueError("is not a country of ISO 3166 by its two letters")
+    return value
+
+
+Country = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Z]{2}$",
+        description="ISO 3166-1 by two capitals, e.g. NG.",
+        examples=["NG"],
+        json_schema_extra={"enum": sorted(COUNTRIES)},
+    ),
+    AfterValidator(known_country),
 ]
 Short = Annotated[str, Field(min_length=1, max_length=200)]
 

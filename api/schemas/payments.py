@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from api.schemas.base import Amount, Body, Shown, id_pattern
-from api.schemas.parameters import Currency, KnownProvider, Short
+from api.schemas.parameters import Country, Currency, KnownProvider, Short
 from core.domain.commands import (
     CreatePayment,
     PaymentMethod,
@@ -116,6 +116,9 @@ class CreatePaymentBody(Body):
     reference: Short | None = Field(None, description="Yours; need not be unique.", examples=["order-42"])
     description: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     metadata: Metadata = Field(default_factory=dict)
+    country: Country | None = Field(
+        None, description="Where the customer pays from, as you know it; the merchant's routing rules may ask for it."
+    )
 
     def command(self) -> CreatePayment:
         """Raises RequestRefused for wishes that do not go together."""
@@ -136,6 +139,7 @@ class CreatePaymentBody(Body):
             reference=self.reference,
             description=self.description,
             metadata=self.metadata,
+            country=self.country,
         )
 
 
@@ -202,8 +206,8 @@ class MethodShown(Shown):
     id: str | None
 
 
-class Payment(Shown):
-    """What the merchant wants, and how far it has come. Sums are in minor units."""
+class PaymentForSupport(Shown):
+    """A payment without where its customer has to go: whoever has that can pay. People's data stays sealed."""
 
     id: str = Field(pattern=id_pattern("payment"))
     mode: Literal["test", "live"]
@@ -220,15 +224,29 @@ class Payment(Shown):
     amount_received: int
     amount_refunded: int
     amount_disputed: int
-    next_action: NextAction | None
     decline: Decline | None
     return_url: str | None
     reference: str | None
     description: str | None
     metadata: dict[str, str]
+    country: str | None
     expires_at: str | None
     created_at: str
     updated_at: str
+
+
+class Payment(PaymentForSupport):
+    """What the merchant wants, and how far it has come. Sums are in minor units."""
+
+    next_action: NextAction | None
+
+
+class PaymentsForSupport(Shown):
+    """A page, newest first; `next` goes into `after`."""
+
+    data: list[PaymentForSupport]
+    has_more: bool
+    next: str | None
 
 
 class Payments(Shown):

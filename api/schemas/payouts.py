@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from api.schemas.admin import OfMode, PageQuery
 from api.schemas.base import Parameters, Shown, id_pattern
+from api.schemas.parameters import Moment
 
 _STATUS = Literal["matched", "differs", "incomplete", "failed"]
 
@@ -19,7 +20,7 @@ class PayoutPath(Parameters):
 
 
 class PayoutsQuery(OfMode, PageQuery):
-    before: AwareDatetime | None = Field(None, description="The `booked_at` of the last one of the page before.")
+    before: Moment | None = Field(None, description="The `booked_at` of the last one of the page before.")
     provider_account: str | None = Field(None, pattern=id_pattern("provider_account"))
     status: _STATUS | None = None
 

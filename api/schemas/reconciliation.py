@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, Field, field_validator
+from pydantic import Field
 
 from api.schemas.admin import OfMode, PageQuery
 from api.schemas.base import Body, Parameters, Shown, id_pattern
+from api.schemas.parameters import Moment
 
 
 class RunPath(Parameters):
@@ -30,15 +30,8 @@ class RunBody(Body):
 
     provider_account: str = Field(pattern=id_pattern("provider_account"))
     kind: Literal["missed_events", "two_way", "statement"]
-    since: AwareDatetime = Field(strict=False)
-    until: AwareDatetime = Field(strict=False)
-
-    @field_validator("since", "until", mode="before")
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            raise ValueError("must be a time like 2026-11-01T00:00:00Z")
-        return datetime.fromisoformat(value)
+    since: Moment = Field(strict=False)
+    until: Moment = Field(strict=False)
 
 
 class Run(Shown):

@@ -16,7 +16,7 @@ from bench.growth.site import CLAIMED, LEASE, QUEUE, Road, Site, expect, once, q
 from bench.growth.ticks import ticks
 from core.domain.commands import PersonDetails
 from core.domain.identifiers import public_id
-from core.orchestration import admin_reading, execute, inbox, jobs, merchant_events, reading
+from core.orchestration import admin_reading, execute, jobs, merchant_events, reading, receiving
 from core.orchestration.reading import Filters
 
 #: "Recent" is one of the newest so many payments that were filled in.
@@ -77,7 +77,7 @@ def _webhooks(site: Site) -> list[Road]:
 
     def receive() -> None:
         headers, body = parcel[0]
-        if inbox.receive(site.api, "stripe", account, headers, body) != "stored":
+        if receiving.receive(site.api, "stripe", account, headers, body) != "stored":
             raise AssertionError("a new event was not stored")
 
     def drained() -> None:

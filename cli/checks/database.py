@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import psycopg2
 from sqlalchemy.engine import make_url
@@ -14,14 +13,13 @@ from cli.checks.finding import Finding, Situation, failed, ok, skipped, warning
 from cli.databases import Databases
 from core.persistence.database import CLIENT_SETTINGS, SERVER_OPTIONS, create_engine
 from core.persistence.migrate import current_revision, newest_revision
+from core.startup import clock
 
 OLDEST = 150000
-#: Signatures of webhooks are refused when they are five minutes off; a tenth of that is worth a word.
-CLOCK_LIMIT = 30.0
 
 _FACTS = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'), rolsuper, rolbypassrls,
-       current_setting('synchronous_commit'), clock_timestamp()
+       current_setting('synchronous_commit'), extract(epoch FROM clock_timestamp())::float8
 FROM pg_roles WHERE rolname = current_user
 """
 
@@ -57,16 +55,16 @@ def _login(name: str, url: str) -> Iterator[Finding]:
         yield _clock(there, sent, received)
 
 
-def _facts(url: str) -> tuple[tuple[int, str, bool, bool, str, datetime], datetime, datetime]:
+def _facts(url: str) -> tuple[tuple[int, str, bool, bool, str, float], float, float]:
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with contextlib.closing(psycopg2.connect(plain, options=SERVER_OPTIONS, **CLIENT_SETTINGS)) as connection:
-        sent = datetime.now(UTC)
+        sent = clock.machine_time()
         with connection.cursor() as cursor:
             cursor.execute(_FACTS)
             row = cursor.fetchone()
     if row is None:
         raise psycopg2.OperationalError("the server does not know its own user")
-    return row, sent, datetime.now(UTC)
+    return row, sent, clock.machine_time()
 
 
 def _server(commit: str) -> Iterator[Finding]:
@@ -75,11 +73,13 @@ def _server(commit: str) -> Iterator[Finding]:
         yield failed("Postgres commit", f"synchronous_commit is {commit}", advice)
 
 
-def _clock(there: datetime, sent: datetime, received: datetime) -> Finding:
-    offset = max((sent - there).total_seconds(), (there - received).total_seconds(), 0.0)
-    if offset > CLOCK_LIMIT:
-        advice = "synchronise both clocks (NTP): leases and signatures depend on them"
-        return failed("Clock", f"{offset:.0f} s away from the database's", advice)
+def _clock(there: float, sent: float, received: float) -> Finding:
+    ahead = clock.offset(sent, there, received)
+    said, advice = f"{clock.words(ahead)} the database's", "synchronise both (NTP): signatures depend on them"
+    if abs(ahead) > clock.UNSAFE:
+        return failed("Clock", said, advice)
+    if abs(ahead) > clock.WORTH_A_WORD:
+        return warning("Clock", said, advice)
     return ok("Clock", "agrees with the database's")
 
 

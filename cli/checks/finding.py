@@ -44,7 +44,8 @@ class Situation:
         """
         given = {**self.environ, "DATABASE_URL": database_url}
         if self.target is not None:
-            given["TOLLGATE_KEY_FILE"] = str(self.target.key_file)
+            if not given.get("TOLLGATE_KEYS"):
+                given["TOLLGATE_KEY_FILE"] = str(self.target.key_file)
             if self.target.redis_url:
                 given["REDIS_URL"] = self.target.redis_url
         return load_settings(given)

@@ -19,9 +19,13 @@ from cli.checks import reading
 from cli.commands import output
 from cli.errors import Refused
 from cli.secrets_file import KEY_FILE
-from cli.target import Target
+from cli.target import Target, anchor_file
+from core.audit.heads import Head
+from core.audit.signing import PURPOSE, public_keys
 from core.invariants import INVARIANTS, Violation, compare_ledger, examine, scan_logs
+from core.orchestration import heads
 from core.persistence.database import open_database
+from core.persistence.vault import KeyUnavailable, Vault, read_key_file
 
 LOGS = "logs"
 #: Shorter texts of the secrets file are names and numbers.
@@ -77,7 +81,6 @@ def look(target: Target, since: float | None, logs: Iterable[Path]) -> list[Line
         rows[one.invariant][1].append(one)
     notes = {
         "I5": "" if compared else "no local sandbox answers; a provider's own books are read by its dashboard",
-        "I6": "the seals of the log: not built yet",
         "I7": "" if files else "no logs here; name some with --log",
     }
     empty = "nothing to check yet" if since is None else "nothing was made in this time"
@@ -113,7 +116,8 @@ def _books(
     database = open_database(target.databases.owner, 1, "tollgate-doctor")
     api = open_database(target.databases.api, 1, "tollgate-doctor")
     try:
-        found = examine(database, since=since, api=api)
+        keys, head = _outside(target)
+        found = examine(database, since=since, api=api, keys=keys, head=head)
         rows = {one.invariant: (f"{one.looked} {_UNITS[one.invariant]}", list(one.violations)) for one in found}
         compared = {
             provider: compare_ledger(database, provider, ledger, log, settled=False)
@@ -123,6 +127,17 @@ def _books(
         database.engine.dispose()
         api.engine.dispose()
     return rows, compared
+
+
+def _outside(target: Target) -> tuple[tuple[bytes, ...], Head | None]:
+    """What is known of the seals outside the database; without its keys the chain is held against itself alone."""
+    path = anchor_file(target)
+    try:
+        vault = Vault(read_key_file(target.key_file))
+    except KeyUnavailable:
+        return (), heads.known(path)
+    head = heads.known(path)
+    return (*public_keys(vault.derived_keys(PURPOSE)), *(() if head is None else (head.public_key,))), head
 
 
 def _sandboxes(owner: str) -> Iterator[tuple[str, Any, Any]]:

@@ -19,6 +19,7 @@ from core.domain.identifiers import public_id
 from core.persistence.database import create_engine
 from core.persistence.tables import provider_accounts
 from core.providers.registry import PROVIDERS
+from core.startup.addresses import is_local
 
 #: Stripe refuses signatures five minutes off; the header has whole seconds and the way takes some.
 CLOCK_LIMIT = 30.0
@@ -42,8 +43,21 @@ def check(situation: Situation) -> Iterator[Finding]:
             advice = "save working credentials with `tollgate accounts add`"
             yield failed("Provider accounts", f"{name} is suspended: {row['suspended_reason']}", advice)
     bases = {(row["provider"], row["api_base"] or PROVIDERS[row["provider"]].settings.address) for row in rows}
+    yield from _modes(rows)
     for provider, base in sorted(bases):
         yield from _reach(provider, base)
+
+
+def _modes(rows: Sequence[Any]) -> Iterator[Finding]:
+    """Live payments that go to a machine of ours, or readable over the network. Whose keys they are: `credentials`."""
+    for row in rows:
+        parts = urlsplit(row["api_base"] or "")
+        if row["mode"] != "live" or row["status"] == "disabled" or not row["api_base"]:
+            continue
+        if parts.scheme != "https" or is_local(parts.hostname):
+            name = f"{row['provider']} live {public_id('provider_account', row['id'])}"
+            advice = "add it again with `tollgate accounts add`, without --api-base"
+            yield failed("Modes", f"{name} sends live payments to {row['api_base']}", advice)
 
 
 def _private_targets(situation: Situation, rows: Sequence[Any]) -> Iterator[Finding]:

@@ -15,16 +15,16 @@ import click
 from cli.commands import options, output
 from cli.commands.jobs import person_of
 from cli.errors import Refused
+from cli.login import login
 from cli.target import owner_core
 from core.domain.errors import RequestRefused
 from core.domain.identifiers import InvalidIdentifier, parse_id, public_id
-from core.orchestration import account_care
+from core.orchestration import account_care, health_reading
 from core.orchestration import accounts as roads
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.providers.registry import PROVIDERS
 
-ACTOR = "cli:accounts"
 MODES = ("test", "live")
 LONGEST_NAME = 200  # characters, of a merchant
 COLUMNS = (
@@ -122,6 +122,28 @@ def show(data_dir: Path, account_id: str, as_json: bool) -> None:
     with owner_core(data_dir) as core:
         scope, number = scope_of(core, account_id)
         _tell(account_care.show(core, scope, number), as_json)
+
+
+@accounts.command()
+@options.data_dir
+@click.argument("account_id")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="Steps of the history.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+def health(data_dir: Path, account_id: str, limit: int, as_json: bool) -> None:
+    """Print how an account stands, operation by operation, and how its circuits have stepped."""
+    with owner_core(data_dir) as core:
+        scope, number = scope_of(core, account_id)
+        found = health_reading.show(core, scope, number, limit)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    click.echo(f"{found['account']} is {found['status']}.")
+    if not found["operations"]:
+        click.echo("It was not called within ten minutes, and no circuit is open.")
+    for name in ("operations", "history"):
+        if found[name]:
+            headings = list(found[name][0])
+            output.print_table([one.replace("_", " ") for one in headings], (list(row.values()) for row in found[name]))
 
 
 def _step(name: str, status: str, help_text: str) -> None:
@@ -237,8 +259,9 @@ def save(core: Core, mode: str, account: roads.NewAccount, known: UUID | None, n
         identity = roads.identify(core, mode, account)
     except RequestRefused as error:
         raise Refused(str(error)) from None
-    merchant_id = roads.create_merchant(core, new_merchant) if known is None else known
-    return roads.save_provider_account(core, Scope(merchant_id, mode), account, ACTOR, identity)
+    actor = f"cli:{login()}"
+    merchant_id = roads.create_merchant(core, new_merchant, actor) if known is None else known
+    return roads.save_provider_account(core, Scope(merchant_id, mode), account, actor, identity)
 
 
 def choose_merchant(core: Core, named: str | None, new: str | None) -> UUID | None:

@@ -23,8 +23,11 @@ from cli.checks import (
     machine,
     providers,
     restore,
+    sealing,
+    seals,
     service,
     start,
+    webhooks,
     words,
 )
 from cli.checks.finding import Finding, Situation, skipped
@@ -42,6 +45,9 @@ CHECKS: tuple[Callable[[Situation], Iterator[Finding]], ...] = (
     start.check,
     lanes.check,
     restore.check,
+    sealing.check,
+    seals.check,
+    webhooks.check,
     providers.check,
     credentials.check,
     words.check,

@@ -18,7 +18,7 @@ from cli.login import login
 from cli.target import owner_core
 from core.domain.identifiers import InvalidIdentifier, parse_id
 from core.domain.statuses import JOB
-from core.orchestration import review, review_reading
+from core.orchestration import job_cancel, review, review_reading
 from core.orchestration.context import Core
 from core.orchestration.jobs import LANES
 from core.orchestration.review_outcomes import Told
@@ -178,6 +178,17 @@ def resolve(
         _decided(data_dir, job_id, lambda core, number: review.resolve(core, number, VERDICTS[verdict], person, told)),
         as_json,
     )
+
+
+@jobs.command()
+@deciding
+def cancel(data_dir: Path, job_id: str, reason: str, actor: str | None, as_json: bool) -> None:
+    """End a waiting job undone. JOB_ID begins with job_.
+
+    The delivery of an event, or the start of a payment of which nothing was sent; that payment is canceled.
+    """
+    person = person_of(actor, reason)
+    _tell(_decided(data_dir, job_id, lambda core, number: job_cancel.cancel(core, number, person)), as_json)
 
 
 def _confirm(job_id: str) -> None:

@@ -13,9 +13,9 @@ from cli import databases, target
 from cli.commands import options
 from cli.errors import Refused
 from cli.lock import running
+from cli.migrating import migrate as bring_up_to_date
 from core.environment import unknown, variables
-from core.persistence.migrate import MigrationRefused, newest_revision
-from core.persistence.migrate import migrate as migrate_database
+from core.persistence.migrate import MigrationRefused
 from core.settings import Settings
 from core.startup.servers import reason
 
@@ -35,11 +35,11 @@ def migrate(data_dir: Path) -> None:
         databases.refuse_derived(os.environ)
     found = target.find(data_dir).databases
     try:
-        migrate_database(found.owner, found.api, found.worker)
+        revision = bring_up_to_date(found)
     except MigrationRefused as error:
         raise Refused(str(error)) from None
     except SQLAlchemyError as error:
         raise Refused(f"the database does not serve: {reason(error)}") from None
     except CommandError as error:
         raise Refused(f"the schema cannot be brought up to date: {error}") from None
-    click.echo(f"The database is at revision {newest_revision()}.")
+    click.echo(f"The database is at revision {revision}.")

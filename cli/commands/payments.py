@@ -20,6 +20,7 @@ from core.orchestration import reading
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.persistence.tables import payments as payment_rows
+from core.persistence.tables import provider_accounts as account_rows
 
 #: Of `amount_…`: shown once there is something in them.
 SUMS = ("authorized", "captured", "received", "refunded", "disputed")
@@ -44,10 +45,11 @@ def show(data_dir: Path, payment_id: str, as_json: bool) -> None:
         scope = whose(core, payment_id)
         payment = reading.get_payment(core, scope, number)
         entries = reading.timeline(core, scope, number)["data"]
+        account = account_of(core, payment)
     if as_json:
         click.echo(json.dumps({"payment": payment, "timeline": entries}))
     else:
-        print_payment(payment, entries)
+        print_payment(payment, entries, account)
 
 
 def whose(core: Core, payment_id: str) -> Scope:
@@ -61,15 +63,25 @@ def whose(core: Core, payment_id: str) -> Scope:
     return Scope(row.merchant_id, row.mode)
 
 
-def print_payment(payment: dict[str, Any], entries: list[dict[str, Any]]) -> None:
+def account_of(core: Core, payment: dict[str, Any]) -> str | None:
+    """By the name that a person gave it, and its id."""
+    if payment["provider_account"] is None:
+        return None
+    columns = account_rows.c
+    query = sa.select(columns.name).where(columns.id == parse_id("provider_account", payment["provider_account"]))
+    with core.database.unscoped() as connection:
+        return f"{connection.execute(query).scalar_one()} ({payment['provider_account']})"
+
+
+def print_payment(payment: dict[str, Any], entries: list[dict[str, Any]], account: str | None) -> None:
     console = output.console()
     console.print(Text.assemble((payment["id"], "bold"), f"  {payment['status']}"))
-    output.print_table(("", ""), header(payment))
+    output.print_table(("", ""), header(payment, account))
     console.print()
     output.print_table(("at", "kind", "what happened"), (line(entry) for entry in entries))
 
 
-def header(payment: dict[str, Any]) -> list[tuple[str, str]]:
+def header(payment: dict[str, Any], account: str | None) -> list[tuple[str, str]]:
     """Name and value of what is known of the payment itself; what it lacks is left out."""
     currency = payment["currency"]
     rows = [
@@ -79,7 +91,7 @@ def header(payment: dict[str, Any]) -> list[tuple[str, str]]:
         ("expires", payment["expires_at"]),
         ("mode", payment["mode"]),
         ("provider", payment["provider"]),
-        ("account", payment["provider_account"]),
+        ("account", account),
         ("decline", told_decline(payment["decline"])),
         ("amount", money(payment["amount"], currency)),
     ]
@@ -107,6 +119,8 @@ def line(entry: dict[str, Any]) -> tuple[str, str, Text]:
     plain = {name: value for name, value in entry["details"].items() if not isinstance(value, dict | list)}
     details = ", ".join(f"{name} {value}" for name, value in plain.items())
     told = Text(entry["summary"])
+    for sentence in entry["details"].get("in_words", ()):
+        told.append(f"\n{sentence}")
     if details:
         told.append(f"\n{details}", style="dim")
     return entry["at"], entry["kind"], told

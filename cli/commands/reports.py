@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from core.persistence.database import Scope
 from core.reconciliation import exports
 from core.reports import reading
 from core.reports.reading import DIMENSIONS, Dimension, Window
+from core.reports.spreadsheet import flat
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 #: What the table for people leaves out; CSV and JSON have everything.
@@ -56,14 +57,14 @@ def payments(by: str, as_csv: bool, as_json: bool, **where: Any) -> None:
             raise Refused(f"--by takes {', '.join(DIMENSIONS)}, separated by commas")
         chosen.append(known)
     lines = _read(where, lambda core, scope, window: reading.payments(core, scope, window, chosen))
-    _print(lines, as_csv, as_json, _WIDE)
+    _print(lines, as_csv, as_json, reading.payments_columns(chosen), _WIDE)
 
 
 @reports.command()
 @windowed
 def settlements(as_csv: bool, as_json: bool, **where: Any) -> None:
     """What the providers paid out, each payout with its equation."""
-    _print(_read(where, reading.settlements), as_csv, as_json, ())
+    _print(_read(where, reading.settlements), as_csv, as_json, reading.SETTLEMENT_COLUMNS, ())
 
 
 def _read(where: dict[str, Any], read: Callable[[Core, Scope, Window], list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -77,18 +78,16 @@ def _read(where: dict[str, Any], read: Callable[[Core, Scope, Window], list[dict
         return read(core, Scope(merchant, where["mode"]), Window(since, until))
 
 
-def _print(lines: list[dict[str, Any]], as_csv: bool, as_json: bool, left_out: tuple[str, ...]) -> None:
+def _print(
+    lines: list[dict[str, Any]], as_csv: bool, as_json: bool, columns: Sequence[str], left_out: tuple[str, ...]
+) -> None:
     if as_json:
         click.echo(json.dumps(lines))
+    elif as_csv:
+        for text in exports.lines(columns, map(flat, lines)):
+            click.echo(text, nl=False)
     elif not lines:
         click.echo("Nothing in this window.")
     else:
-        columns = list(lines[0])
-        if as_csv:
-            for line in exports.lines(columns, lines):
-                click.echo(line, nl=False)
-            return
-        shown = [column for column in columns if column not in left_out]
-        output.print_table(
-            [column.replace("_", " ") for column in shown], ([row[one] for one in shown] for row in lines)
-        )
+        shown = [name for name in lines[0] if name not in left_out]
+        output.print_table([name.replace("_", " ") for name in shown], ([row[one] for one in shown] for row in lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from cli.commands import options
 from cli.errors import Refused
 from cli.login import login
 from cli.target import anchor_file, core_session, find
-from core.orchestration import installation
+from core.orchestration import heads, installation
 from core.startup.anchor import Anchor, AnchorUnusable, read, write
 
 LONGEST_REASON = 500  # characters
@@ -43,7 +44,8 @@ def resume(data_dir: Path, reason: str, actor: str | None, yes: bool) -> None:
             click.echo(line)
         if not yes:
             click.confirm("Let it go on, asking about all of these first?", abort=True)
-        standing = installation.resume(core, person, reason)
+        core = replace(core, settings=core.settings.model_copy(update={"anchor_file": path}))
+        standing = installation.resume(core, person, reason, heads.known(path))
     _adopt(path, standing)
     click.echo("It goes on: what is open is looked up first. `tollgate doctor` shows how it stands.")
 

@@ -93,6 +93,8 @@ def describe(service: Service) -> dict[str, Any]:
         "docs": f"{service.api_url}/docs",
         "test_key": service.test_key,
         "admin_key": service.admin_key,
+        "dashboard": f"{service.api_url}/dashboard",
+        "administrator": dict(service.seeded.administrator) or None,
         "sandbox": service.sandbox_urls or None,
         # Sees every row and cannot touch the audit log; the api's login sees nothing until a merchant is set.
         "database_url": plain_url(service.worker_database_url),
@@ -111,7 +113,17 @@ def rows(service: Service) -> list[tuple[str, str]]:
     shown = [("API", service.api_url), ("Documentation", f"{service.api_url}/docs")]
     shown += [(f"Local {name.capitalize()}", url) for name, url in service.sandbox_urls.items()]
     shown += [("Test key", service.test_key), ("Admin key", service.admin_key)]
+    shown += [("Dashboard", f"{service.api_url}/dashboard"), *people(service)]
     return [*shown, ("Data and logs", str(service.data_dir))]
+
+
+def people(service: Service) -> list[tuple[str, str]]:
+    """How to log in to the dashboard."""
+    person = service.seeded.administrator
+    if not person:
+        return [("Administrator", "`tollgate admin create NAME --role admin` makes the first one")]
+    password = person.get("password", "the one you have chosen")
+    return [("Administrator", f"{person['name']}, password {password}"), ("Its code", "`tollgate admin code`")]
 
 
 def curl_line(service: Service) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cli.demo.client import Customer
 from cli.demo.steps import ADA, PAYSTACK_CARD, REDIRECT, Scene, Step
 
@@ -29,6 +31,35 @@ def stayed(scene: Scene, step: Step) -> None:
     scene.shop.until(f"/v1/payments/{payment['id']}", "succeeded")
     step.expect("charges", len(scene.ledgers.charges("stripe", payment["id"])), 1)
     step.expect("charges at Paystack", len(scene.ledgers.charges("paystack", payment["id"])), 0)
+
+
+def routed(scene: Scene, step: Step) -> None:
+    """A route is explained before it is active, carries a payment by weight, says why, and is taken back."""
+    office, path = scene.office, "/routes"
+    weights = {office.account("stripe"): 60, office.account("paystack"): 40}
+    app = {"channel": "app"}
+    rule = {"name": "app", "when": {"metadata": {"channel": ["app"]}}, "then": {"weights": weights}}
+    why = {"reason": "shown in the tour"}
+    drafted = office.post(path, {"definition": {"rules": [rule]}, **why})
+    sample = {"amount": 5000, "currency": "USD", "metadata": app}
+    said = office.post(f"{path}/explain", {"version": drafted["version"], "sample": sample})
+    step.expect("shares", {one["account"]: one["share"] for one in said["accounts"]}, _of_one(weights))
+    office.post(f"{path}/{drafted['version']}/activate", why)
+    payment = scene.pay(step, reference="order-19b", metadata=app, **_BY_PAGE)
+    again = office.post(f"{path}/explain", {"payment": payment["id"]})
+    step.expect("drawn again", again["accounts"][0]["account"], payment["provider_account"])
+    card = PAYSTACK_CARD if payment["provider"] == "paystack" else "4242424242424242"
+    Customer.submit(payment["next_action"]["url"], action="pay", card=card)
+    scene.shop.until(f"/v1/payments/{payment['id']}", "succeeded")
+    told = scene.shop.get(f"/v1/payments/{payment['id']}/timeline")["data"]
+    words = next(one["summary"] for one in told if one["kind"] == "route.decided")
+    begins = f"Routed to {payment['provider']} by rule app of route version {drafted['version']}"
+    step.expect("said why", words.startswith(begins), True)
+    step.expect("taken back", office.post(f"{path}/rollback", why)["active"], None)
+
+
+def _of_one(weights: Mapping[str, int]) -> dict[str, float]:
+    return {account: weight / 100 for account, weight in weights.items()}
 
 
 def found_again(scene: Scene, step: Step) -> None:

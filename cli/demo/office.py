@@ -36,6 +36,10 @@ class Office:
         self._http.trust_env = False
         self._admin = {"Authorization": f"Bearer {admin_key}"}
 
+    def account(self, provider: str) -> str:
+        """The id of the shop's account there."""
+        return self._accounts[provider]
+
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         answer = self._http.get(
             self._home + path, params={"mode": "test", **params}, headers=self._admin, timeout=PATIENCE

@@ -30,6 +30,7 @@ STEPS: Sequence[tuple[str, Act]] = (
     ("Paystack: paid after the deadline, refunded", deadlines.paid_too_late),
     ("Stripe takes no connection: Paystack's page", books.failed_over),
     ("Stripe's answer lost: no other page is made", books.stayed),
+    ("Routed by a rule with weights, explained", books.routed),
     ("Webhooks lost, found by reconciliation", books.found_again),
     ("Refunded at the dashboard: finding, decided", books.decided),
     ("Days later: payouts matched line by line", books.paid_out),

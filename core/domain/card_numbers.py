@@ -48,8 +48,12 @@ _SHORTEST = 13
 _CARD_GROUP = 4
 _PHONE = 15  # ITU-T E.164: country code and number together
 _GROUP = re.compile(r"[0-9]+")
-#: What people and programs put between groups. Longer gaps part numbers.
-_GAP = re.compile(r"[\s._/,:;|()+*\-]{1,4}")
+#: What people and programs put between groups: anything but letters. Longer gaps part numbers.
+_GAP = re.compile(r"[\W_]{1,4}")
+#: Letters that show nothing, and the blank of Braille.
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+#: An address may be escaped again when it is handed on.
+_UNQUOTED = 3
 #: RFC 9562; one in thousands would hold a card number by chance. Without its dashes it must hold a letter.
 _UUID = re.compile(
     r"(?<![0-9a-z])(?=[0-9]*[a-f]|.{8}-)[0-9a-f]{8}(-?)[0-9a-f]{4}\1[1-8][0-9a-f]{3}\1[89ab][0-9a-f]{3}\1[0-9a-f]{12}(?![0-9a-z])",
@@ -67,7 +71,7 @@ class _Fold(dict[int, str]):
         if digit is not None:
             return str(digit)
         kind = unicodedata.category(letter)
-        if kind in ("Cf", "Mn", "Me"):
+        if kind in ("Cf", "Mn", "Me") or letter in _BLANKS:
             return ""
         return "-" if kind == "Pd" or letter == "\u2212" else unicodedata.normalize("NFKC", letter)
 
@@ -107,7 +111,13 @@ def holds_card_number(text: str) -> bool:
     if len(text) < _SHORTEST:
         return False
     plain = text if text.isascii() else text.translate(_FOLD)
-    forms = {plain, unquote(plain)} if "%" in plain else {plain}
+    forms = {plain}
+    for _ in range(_UNQUOTED):
+        if "%" not in plain:
+            break
+        # What was escaped may be more than ASCII.
+        plain = unquote(plain).translate(_FOLD)
+        forms.add(plain)
     return any(_has_card(run) for form in forms for run in _runs(_UUID.sub("x", form)))
 
 

@@ -59,6 +59,7 @@ class CreatePayment:
     reference: str | None = None
     description: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    country: str | None = None  # where the customer pays from (ISO 3166-1 alpha-2), for the rules of a route
 
 
 @dataclass(frozen=True, slots=True)

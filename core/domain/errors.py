@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,6 +77,12 @@ class IdempotencyInUse(TollgateError):
     code = "idempotency_key_in_use"
 
 
+class GrantRefused(TollgateError):
+    """Somebody would have given more than they have (403)."""
+
+    code = "scope_missing"
+
+
 class Unavailable(TollgateError):
     """Nothing could be stored; try again (503)."""
 
@@ -90,3 +97,26 @@ class Paused(TollgateError):
 
 class Forged(Exception):
     """A provider webhook whose signature does not verify."""
+
+
+class LoginRefused(TollgateError):
+    """Name, password or code are wrong; which of them is not said (401)."""
+
+    code = "login_refused"
+
+
+class TooManyTries(TollgateError):
+    """Somebody tries too often to log in (429). `wait` in seconds; `first` of this pause."""
+
+    code = "login_throttled"
+
+    def __init__(self, wait: float, *, first: bool) -> None:
+        self.retry_after = max(1, math.ceil(wait))
+        super().__init__(f"too many tries; wait {self.retry_after} s, then try again")
+        self.first = first
+
+
+class LoginClosed(Unavailable):
+    """Nobody can log in, since tries cannot be counted (503)."""
+
+    code = "login_closed"

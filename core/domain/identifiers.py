@@ -35,6 +35,8 @@ PREFIXES = {
     "request": "req",
     "route": "rte",
     "reconciliation_run": "run",
+    "administrator": "adm",
+    "administrator_session": "ses",
 }
 
 

@@ -44,6 +44,7 @@ def payment(row: Mapping[Any, Any], next_action: Mapping[str, Any] | None = None
         "reference": row["reference"],
         "description": row["description"],
         "metadata": row["metadata"],
+        "country": row["country"],
         "expires_at": timestamp(row["expires_at"]),
         "created_at": timestamp(row["created_at"]),
         "updated_at": timestamp(row["updated_at"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +13,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from core.audit.heads import Head
 from core.domain.identifiers import PREFIXES, public_id
-from core.invariants import accepted, charges, history, inbox, probe, sums, walls
+from core.invariants import accepted, charges, history, inbox, probe, sealed, sums, walls
 from core.invariants.violation import Check, Violation
 from core.persistence.database import Database
 
@@ -35,7 +36,7 @@ INVARIANTS: Mapping[str, str] = {
     "I3": "refunded at most captured, captured at most authorized, and all sums add up",
     "I4": "every webhook that was taken is stored, and applied or put aside for a reason",
     "I5": "our status is the provider's",
-    "I6": "one audit row a change, in an unbroken chain",
+    "I6": "one audit row a change, in an unbroken chain that is sealed",
     "I7": "no card number, secret or person in a log",
     "I8": "no merchant sees another's row",
 }
@@ -82,10 +83,13 @@ def examine(
     grace: float = 60.0,
     since: float | None = None,
     api: Database | None = None,
+    keys: Collection[bytes] = (),
+    head: Head | None = None,
 ) -> list[Examined]:
     """The same by invariant. `since` in seconds: only what was made since then, and all that is open; None is all.
 
-    With `api`, its login is tried on every wall.
+    With `api`, its login is tried on every wall. `keys` and `head` are what is known of the audit log's seals outside
+    the database; without them the chain is held against itself alone.
     """
     values = bounds(since, grace)
     with snapshot(database) as connection:
@@ -93,6 +97,8 @@ def examine(
         looked = {name: connection.execute(sa.text(sql), values).scalar_one() for name, sql in LOOKED.items()}
         if api is not None:
             broken += probe.try_walls(api, *probe.to_try(connection))
+    begins = None if since is None else values["since_time"]
+    broken += sealed.check(database, keys, head, begins)
     return [Examined(name, looked[name], [one for one in broken if one.invariant == name]) for name in looked]
 
 

@@ -25,8 +25,9 @@ from core.domain.commands import (
     SyncPayment,
     TokenMethod,
 )
-from core.domain.identifiers import new_id
-from core.orchestration import idempotency, jobs, people, permits, router, status_manager
+from core.domain.identifiers import new_id, public_id
+from core.domain.routes import Facts
+from core.orchestration import idempotency, jobs, people, permits, router, routing, status_manager, traces
 from core.orchestration.context import Caller, Core
 from core.orchestration.idempotency import Accepted, IdempotencyKey
 from core.orchestration.intake import Row, cause_of, enqueue, locked_payment
@@ -56,10 +57,12 @@ def create_payment(core: Core, caller: Caller, command: CreatePayment, key: Idem
 
     def act(connection: Connection) -> Accepted:
         payer = payer_of(connection, caller.scope, command)
-        wish = wish_of(command, payer)
-        found = router.candidates(connection, caller.scope.merchant_id, caller.scope.mode, wish)
+        payment_id, wish = new_id(), wish_of(command, payer)
+        route = routing.decide(connection, caller.scope, payment_id, facts_of(command, payer))
+        order = routing.order_of(route)
+        found = router.candidates(connection, caller.scope.merchant_id, caller.scope.mode, wish, order)
         router.require_eligible(found, wish)
-        payment = _store_payment(core, connection, caller, command, payer)
+        payment = _store_payment(core, connection, caller, command, payer, payment_id, route)
         answer = enqueue(connection, caller, "create_payment", payment)
         idempotency.keep(connection, caller.scope, key, answer)
         return answer
@@ -113,15 +116,30 @@ def refund_payment(core: Core, caller: Caller, command: RefundPayment, key: Idem
     return _once(core, caller, key, "refund_payment", act)
 
 
-def sync_payment(core: Core, caller: Caller, command: SyncPayment, key: IdempotencyKey) -> Accepted:
-    """Queue a question to the provider; one that already waits serves several callers."""
+def sync_payment(
+    core: Core, caller: Caller, command: SyncPayment, key: IdempotencyKey, *, recorded: bool = False
+) -> Accepted:
+    """Queue a question to the provider; one that already waits serves several callers.
+
+    It changes nothing, and is `recorded` only where it is an administrator's act.
+    """
 
     def act(connection: Connection) -> Accepted:
         payment = locked_payment(connection, command.payment_id)
         job_id = jobs.enqueue_sync(connection, caller.scope, payment["id"])
+        if recorded:
+            traces.audit_request(connection, caller, "payment", "asked_about", payment["id"])
         return _answer(connection, caller, key, "sync_payment", payment, job_id=job_id)
 
     return _once(core, caller, key, "sync_payment", act)
+
+
+#: What a request asks for that changes no row yet: the worker does, and the log has to say who wanted it.
+_REQUESTED: Mapping[str, str] = {
+    "capture_payment": "capture_requested",
+    "cancel_payment": "cancel_requested",
+    "sync_payment": "sync_requested",
+}
 
 
 def _once(
@@ -137,13 +155,19 @@ def _unless_known(core: Core, caller: Caller, key: IdempotencyKey, act: Callable
     """The same for what locks no row before it writes: the key is taken with everything else, on one trip."""
     wait, commit = core.settings.idempotency_wait, points.accepting("create_payment")
     with idempotency.short_waits(), core.transaction(caller.scope, wait, commit) as connection:
-        return idempotency.find(connection, caller.scope, key) or act(connection)
+        known = routing.known_id(caller.scope)
+        return idempotency.find(connection, caller.scope, key, known) or act(connection)
 
 
 def _answer(
     connection: Connection, caller: Caller, key: IdempotencyKey, kind: str, payment: Row, **details: Any
 ) -> Accepted:
     answer = enqueue(connection, caller, kind, payment, **details)
+    verb = _REQUESTED.get(kind)
+    if verb is not None:
+        told = {"amount": details["arguments"]["amount"]} if kind == "capture_payment" else None
+        about = {"payment_id": payment["id"], "job_id": answer.job_id}
+        traces.audit_request(connection, caller, "payment", verb, payment["id"], told, **about)
     idempotency.fill(connection, caller.scope, key, answer)
     return answer
 
@@ -163,6 +187,19 @@ def wish_of(command: CreatePayment, payer: Payer) -> router.Wish:
     )
 
 
+def facts_of(command: CreatePayment, payer: Payer) -> Facts:
+    """What the rules of a route may ask about it."""
+    return Facts(
+        command.amount,
+        command.currency,
+        _method_name(command),
+        command.country,
+        None if payer.customer_id is None else public_id("customer", payer.customer_id),
+        command.metadata,
+        payer.customer_metadata,
+    )
+
+
 _METHODS: Mapping[type, str] = {TokenMethod: "token", RedirectMethod: "redirect", SavedPaymentMethod: "saved"}
 
 
@@ -170,8 +207,15 @@ def _method_name(command: CreatePayment) -> str:
     return _METHODS[type(command.method)]
 
 
-def _store_payment(core: Core, connection: Connection, caller: Caller, command: CreatePayment, payer: Payer) -> Row:
-    payment_id = new_id()
+def _store_payment(
+    core: Core,
+    connection: Connection,
+    caller: Caller,
+    command: CreatePayment,
+    payer: Payer,
+    payment_id: UUID,
+    route: Mapping[str, Any] | None,
+) -> Row:
     customer_id = payer.customer_id or _store_customer(core, connection, caller.scope, command.person)
     values = {
         "id": payment_id,
@@ -189,6 +233,8 @@ def _store_payment(core: Core, connection: Connection, caller: Caller, command: 
         "description": command.description,
         "metadata": dict(command.metadata),
         "return_url": command.return_url,
+        "country": command.country,
+        "route": route,
     }
     return status_manager.create_payment(connection, caller.scope, values, cause_of(caller))
 
@@ -211,8 +257,7 @@ def _store_customer(core: Core, connection: Connection, scope: Scope, person: Pe
     values = {
         "id": customer_id,
         "sealed": people.seal_person(key, customer_id, Person(person.email, person.name, person.phone)),
-        "email_index": people.email_index(core, person.email),
-        "index_key_version": 1,
+        **people.email_columns(core, person.email),
         "created_at": present(connection),
     }
     rows.insert_customer(connection, scope, values)

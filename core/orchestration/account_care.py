@@ -44,6 +44,11 @@ def show(core: Core, scope: Scope, account_id: UUID) -> dict[str, Any]:
     return {**accounts.shown(row), "settings": row["settings"], "open_work": open_work}
 
 
+def find(connection: Connection, scope: Scope, account_id: UUID) -> dict[str, Any]:
+    """The account without its secrets. Raises NotFoundError."""
+    return accounts.shown(_find(connection, scope, account_id))
+
+
 def set_status(core: Core, scope: Scope, account_id: UUID, to: str, person: Person) -> dict[str, Any]:
     """Enable, drain (no new payments, old ones finish) or disable an account.
 
@@ -106,7 +111,14 @@ def tune(
         changed = {key: [row[key], value] for key, value in values.items() if row[key] != value}
         if changed:
             _write(connection, row, values)
-            _record(connection, row, person, "provider_account.changed", {**changed, "reason": person.reason})
+            _record(
+                connection,
+                row,
+                person,
+                "provider_account.changed",
+                {**changed, "reason": person.reason},
+                states=log.changes(row, {**row, **values}, *changed),
+            )
     provider_manager.forget(core, account_id)
     return show(core, scope, account_id)
 
@@ -204,7 +216,13 @@ def _write(connection: Connection, row: Row, values: Mapping[str, Any]) -> None:
 
 
 def _record(
-    connection: Connection, row: Row, person: Person, action: str, details: Mapping[str, Any], to: str | None = None
+    connection: Connection,
+    row: Row,
+    person: Person,
+    action: str,
+    details: Mapping[str, Any],
+    to: str | None = None,
+    states: log.Changes | None = None,
 ) -> None:
     log.record(
         connection,
@@ -216,5 +234,8 @@ def _record(
         from_status=row["status"] if to is not None else None,
         to_status=to,
         cause="person",
+        **person.origin,
+        before=None if states is None else states["before"],
+        after=None if states is None else states["after"],
         details=details,
     )

@@ -40,11 +40,21 @@ class NewAccount:
     settings: Mapping[str, Any] | None = None  # None keeps what an account has
 
 
-def create_merchant(core: Core, name: str) -> UUID:
-    """A tenant. `name` of 1 to 200 characters."""
+def create_merchant(core: Core, name: str, actor: str = "cli:system") -> UUID:
+    """A tenant, by a command. `name` of 1 to 200 characters."""
     merchant_id = new_id()
     with core.database.unscoped() as connection:
         connection.execute(merchants.insert().values(id=merchant_id, name=name))
+        log.record(
+            connection,
+            scope=log.EVERYBODY,
+            actor=actor,
+            action="merchant.created",
+            subject_kind="merchant",
+            subject_id=merchant_id,
+            cause="person",
+            after={"name": name},
+        )
     return merchant_id
 
 
@@ -55,7 +65,12 @@ def list_merchants(core: Core) -> list[dict[str, Any]]:
 
 
 def save_provider_account(
-    core: Core, scope: Scope, account: NewAccount, actor: str, identity: AccountIdentity | None = None
+    core: Core,
+    scope: Scope,
+    account: NewAccount,
+    actor: str,
+    identity: AccountIdentity | None = None,
+    origin: log.Origin | None = None,
 ) -> UUID:
     """Store the credentials sealed, after `identify` has asked the provider about them, unless its answer is given.
 
@@ -65,7 +80,9 @@ def save_provider_account(
     with core.transaction(scope) as connection:
         known = _find(connection, scope, account.provider, identity.provider_account)
         account_id = known if known is not None else new_id()
+        before = _plain(connection, account_id)
         _store(core, connection, scope, account_id, account, identity)
+        changed = log.changes(before, _plain(connection, account_id), *_PLAIN)
         log.record(
             connection,
             scope=scope,
@@ -74,10 +91,23 @@ def save_provider_account(
             subject_kind="provider_account",
             subject_id=account_id,
             cause="person",
+            **(origin or {"request_id": None, "from_address": None}),
+            **changed,
+            # The credentials are sealed; that they are others is all that is said of them.
             details={"provider": account.provider, "identity": identity.provider_account, "name": account.name},
         )
     provider_manager.forget(core, account_id)
     return account_id
+
+
+#: What an account holds beside secrets.
+_PLAIN = ("name", "status", "suspended_reason", "priority", "api_base", "settings")
+
+
+def _plain(connection: Connection, account_id: UUID) -> Mapping[Any, Any]:
+    columns = [provider_accounts.c[name] for name in _PLAIN]
+    query = sa.select(*columns).where(provider_accounts.c.id == account_id)
+    return connection.execute(query).mappings().one_or_none() or {}
 
 
 def identify(core: Core, mode: str, account: NewAccount) -> AccountIdentity:

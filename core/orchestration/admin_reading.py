@@ -1,4 +1,4 @@
-"""What an administrator may read: merchants, and one merchant's jobs of one mode."""
+"""What an administrator may read: merchants, and one merchant's jobs and payments of one mode."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from core.domain import representations
 from core.domain.identifiers import public_id
 from core.domain.representations import timestamp
 from core.orchestration.context import Core
-from core.orchestration.reading import listing, missing
+from core.orchestration.reading import Filters, listing, missing
 from core.persistence.database import Scope
-from core.persistence.queries.reading import Page, page
-from core.persistence.tables import jobs, merchants
+from core.persistence.queries.reading import Page, find, page, payments_page
+from core.persistence.tables import jobs, merchants, payments
 
 Row = Mapping[Any, Any]
 
@@ -37,10 +37,37 @@ def require_merchant(core: Core, merchant_id: UUID) -> None:
         raise missing("merchant")
 
 
+def merchant_name(core: Core, merchant_id: UUID) -> str:
+    """Raises NotFoundError."""
+    with core.database.unscoped() as connection:
+        found = connection.execute(
+            sa.select(merchants.c.name).where(merchants.c.id == merchant_id)
+        ).scalar_one_or_none()
+    if found is None:
+        raise missing("merchant")
+    return str(found)
+
+
 def list_jobs(core: Core, scope: Scope, limit: int, after: UUID | None, status: str | None) -> dict[str, Any]:
     with core.database.scoped(scope) as connection:
         found = page(connection, jobs, scope, _page(limit, after, status))
         return listing(found, limit, "job", representations.job)
+
+
+def list_payments(core: Core, scope: Scope, filters: Filters) -> dict[str, Any]:
+    """Without where the customer has to go: whoever has that can pay."""
+    with core.database.scoped(scope) as connection:
+        found = payments_page(connection, scope, filters.page())
+        return listing(found, filters.limit, "payment", representations.event_payment)
+
+
+def get_payment(core: Core, scope: Scope, payment_id: UUID) -> dict[str, Any]:
+    """The same for one. Raises NotFoundError."""
+    with core.database.glance(scope) as connection:
+        row = find(connection, payments, scope, payment_id)
+    if row is None:
+        raise missing("payment")
+    return representations.event_payment(row)
 
 
 def _page(limit: int, after: UUID | None, status: str | None) -> Page:

@@ -44,7 +44,7 @@ LONGEST_WAIT = 60.0
 def cause_of(job: Job) -> Cause:
     """Why something is sent: somebody asked for it, or its time came."""
     kind: Literal["clock", "request"] = "clock" if job.arguments.get("actor") == "clock" else "request"
-    return Cause(kind, "worker", job.arguments.get("request_id"), job.reference)
+    return Cause(kind, "worker", job.arguments.get("request_id"), job.reference, job_id=job.id)
 
 
 def capture(core: Core, connection: Connection, job: Job, payment: Row) -> Step | None:

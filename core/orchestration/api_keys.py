@@ -1,63 +1,43 @@
-"""API keys: made once, shown once, stored as SHA-256, compared in constant time."""
+"""API keys: made once, shown once, stored as SHA-256, compared in constant time; rotated, and ended."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
-import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
+from core.audit import log
+from core.domain import roles
+from core.domain.errors import NotFoundError, RequestRefused, StateConflict
 from core.domain.identifiers import public_id
+from core.domain.key_form import KINDS, Kind, NewKey, hash_of, make_key, read_key
 from core.domain.representations import timestamp
+from core.domain.scopes import known
+from core.orchestration import key_grants
 from core.orchestration.context import Core
-from core.persistence.database import Scope
+from core.orchestration.key_grants import OWNER, Granter
+from core.persistence.database import Scope, present
 from core.persistence.queries import api_keys as rows
 
-Kind = Literal["test", "live", "admin"]
+__all__ = ["KINDS", "Kind", "NewKey", "make_key", "read_key"]  # of the form, for those who have to do with keys anyway
 
-#: What a merchant's key may be allowed; routes name the one they need.
-MERCHANT_SCOPES = frozenset(
-    {
-        "payments:read",
-        "payments:write",
-        "refunds:read",
-        "refunds:write",
-        "disputes:read",
-        "disputes:write",
-        "customers:read",
-        "customers:write",
-        "events:read",
-        "events:write",
-        "webhook_endpoints:read",
-        "webhook_endpoints:write",
-    }
-)
-ADMIN_SCOPES = frozenset({"admin:read", "admin:write"})
+MERCHANT_SCOPES = known("merchant")
+ADMIN_SCOPES = known("admin")
 
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_ID_LENGTH = 16  # 95 bits: an id never meets another
-_SECRET_BYTES = 32
-_SECRET_LENGTH = 43  # 32 bytes in base 62
-_CHECK_LENGTH = 6  # a CRC-32 in base 62; lets secret scanners and us drop a mistyped key without a query
+#: A rotated key works this long beside its successor, unless somebody says otherwise, and at most so long.
+OVERLAP = timedelta(hours=24)
+LONGEST_OVERLAP = timedelta(days=30)
+LONGEST_LIFE = timedelta(days=3650)
+
 #: Compared with when the id is unknown, so that a wrong id costs what a wrong secret costs.
-_NO_HASH = hashlib.sha256(os.urandom(32)).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """`text` is the key itself: hand it over once, keep it nowhere."""
-
-    id: str
-    text: str = field(repr=False)
-    secret_hash: bytes = field(repr=False)
-    prefix: str
+_NO_HASH = hash_of(os.urandom(32).hex())
+Row = Mapping[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,65 +54,60 @@ class KeyHolder:
         return f"key:{self.key_id}"
 
 
-def _base62(value: int, length: int) -> str:
-    letters = [""] * length
-    for position in range(length - 1, -1, -1):
-        value, digit = divmod(value, 62)
-        letters[position] = _ALPHABET[digit]
-    return "".join(letters)
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A text that opens nothing. `key_id` is set where such a key exists, `scope` where it is a merchant's."""
+
+    because: Literal["malformed", "unknown", "wrong_secret", "revoked", "expired", "other_mode"]
+    key_id: str | None = None
+    scope: Scope | None = None
 
 
-def _checksum(text: str) -> str:
-    return _base62(zlib.crc32(text.encode()), _CHECK_LENGTH)
-
-
-def make_key(kind: Kind) -> NewKey:
-    """A fresh `tg_<kind>_<id>_<secret><checksum>`; nothing is stored."""
-    key_id = _base62(int.from_bytes(os.urandom(12), "big") % 62**_ID_LENGTH, _ID_LENGTH)
-    secret = _base62(int.from_bytes(os.urandom(_SECRET_BYTES), "big"), _SECRET_LENGTH)
-    prefix = f"tg_{kind}_{key_id}"
-    body = f"{prefix}_{secret}"
-    text = body + _checksum(body)
-    return NewKey(key_id, text, hashlib.sha256(text.encode()).digest(), prefix)
-
-
-def read_key(text: str) -> tuple[Kind, str] | None:
-    """(kind, id) of a text with the form and checksum of a key; None for anything else."""
-    parts = text.split("_")
-    if len(parts) != 4 or parts[0] != "tg" or not text.isascii():
-        return None
-    kind, key_id, secret = parts[1:]
-    if len(key_id) != _ID_LENGTH or len(secret) != _SECRET_LENGTH + _CHECK_LENGTH:
-        return None
-    if not hmac.compare_digest(_checksum(text[:-_CHECK_LENGTH]), secret[-_CHECK_LENGTH:]):
-        return None
-    match kind:
-        case "test" | "live" | "admin":
-            return kind, key_id
-        case _:
-            return None
-
-
-def authenticate(core: Core, text: str) -> KeyHolder | None:
-    """Whose key this is; None when malformed, unknown, wrong, revoked, expired, or of another mode than it says."""
+def check(core: Core, text: str) -> KeyHolder | Refused:
+    """Whose key this is, or why it is none. An id that is not there costs what one with another secret costs."""
     named = read_key(text)
     if named is None:
-        return None
+        return Refused("malformed")
     kind, key_id = named
     with core.database.glance() as connection:
         row = rows.find(connection, key_id)
     stored = bytes(row["secret_hash"]) if row is not None else _NO_HASH
-    matches = hmac.compare_digest(stored, hashlib.sha256(text.encode()).digest())
-    if row is None or not matches or not _alive(row):
-        return None
-    if kind != ("admin" if row["kind"] == "admin" else row["mode"]):
-        return None
+    matches = hmac.compare_digest(stored, hash_of(text))
+    if row is None:
+        return Refused("unknown")
     scope = None if row["kind"] == "admin" else Scope(row["merchant_id"], row["mode"])
-    return KeyHolder(key_id, row["kind"], scope, frozenset(row["scopes"]))
+    because = _fault(row, kind, matches)
+    if because is not None:
+        return Refused(because, key_id, scope)
+    held = roles.expand(row["scopes"]) if row["kind"] == "admin" else frozenset(row["scopes"])
+    return KeyHolder(key_id, row["kind"], scope, held)
 
 
-def _alive(row: Mapping[str, Any]) -> bool:
-    return row["revoked_at"] is None and (row["expires_at"] is None or row["expires_at"] > row["present"])
+def authenticate(core: Core, text: str) -> KeyHolder | None:
+    """Whose key this is; None when malformed, unknown, wrong, revoked, expired, or of another mode than it says."""
+    found = check(core, text)
+    return found if isinstance(found, KeyHolder) else None
+
+
+def _fault(row: Row, kind: Kind, matches: bool) -> Literal["wrong_secret", "other_mode", "revoked", "expired"] | None:
+    if not matches:
+        return "wrong_secret"
+    if kind != ("admin" if row["kind"] == "admin" else row["mode"]):
+        return "other_mode"
+    found = state(row, row["present"])
+    return None if found == "active" else found
+
+
+def state(row: Row, now: datetime) -> Literal["active", "revoked", "expired"]:
+    if row["revoked_at"] is not None:
+        return "revoked"
+    return "expired" if row["expires_at"] is not None and row["expires_at"] <= now else "active"
+
+
+def note_use(core: Core, key_id: str) -> None:
+    """After the secret was right; at most one a minute is written."""
+    with core.database.unscoped() as connection:
+        rows.note_use(connection, key_id)
 
 
 def create(
@@ -143,52 +118,130 @@ def create(
     name: str,
     scopes: Iterable[str] | None = None,
     lifetime: timedelta | None = None,
+    by: Granter = OWNER,
 ) -> NewKey:
-    """Store a key and return it, for the only time. `core` is opened with the owner's address.
+    """Store a key and return it, for the only time. Where `by` is the owner, `core` is opened with its address.
 
-    `scopes` None means all of its kind. Raises ValueError for a scope that does not exist or a missing merchant.
+    `scopes` may name aliases and wildcards; None means all of its kind, except that people stay masked.
+    Raises RequestRefused for a scope that does not exist or a missing merchant, GrantRefused for what `by` lacks.
     """
-    known = ADMIN_SCOPES if kind == "admin" else MERCHANT_SCOPES
-    wanted = known if scopes is None else frozenset(scopes)
-    if wanted - known:
-        raise ValueError(f"unknown scopes: {', '.join(sorted(wanted - known))}; known are {', '.join(sorted(known))}")
+    wanted = key_grants.chosen_scopes(kind, scopes)
     if (kind == "admin") == (merchant_id is not None):
-        raise ValueError("a test or live key belongs to a merchant, an admin key to none")
-    made = make_key(kind)
-    with core.database.unscoped() as connection:
-        now: datetime = connection.execute(sa.text("SELECT app_now()")).scalar_one()
-        values = {
-            "id": made.id,
-            "kind": "admin" if kind == "admin" else "merchant",
-            "merchant_id": merchant_id,
-            "mode": None if kind == "admin" else kind,
-            "name": name,
-            "prefix": made.prefix,
-            "secret_hash": made.secret_hash,
-            "scopes": sorted(wanted),
-            "created_at": now,
-            "expires_at": None if lifetime is None else now + lifetime,
-        }
-        rows.insert(connection, values)
+        raise RequestRefused("a test or live key belongs to a merchant, an admin key to none")
+    key_grants.check_name(name)
+    key_grants.check_grant(by, kind, wanted)
+    home = log.EVERYBODY if merchant_id is None else Scope(merchant_id, kind)
+    with core.transaction(home) as connection:
+        return key_grants.store(connection, by, kind, home, name, wanted, lifetime)
+
+
+def rotate(
+    core: Core,
+    key_id: str,
+    by: Granter = OWNER,
+    *,
+    scope: Scope | None = None,
+    overlap: timedelta = OVERLAP,
+    lifetime: timedelta | None = None,
+) -> NewKey:
+    """A new key that may do the same; the old one works on for `overlap`.
+
+    `lifetime` None gives the new one as long as the old one had from its making. `scope` as for `revoke`.
+
+    Raises NotFoundError, GrantRefused; StateConflict for a key that has ended, or has a successor that is good.
+    """
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        raise RequestRefused(f"the overlap may be 0 to {LONGEST_OVERLAP.days * 24} hours")
+    with core.transaction(_home(core, key_id, by, scope)) as connection:
+        old, now = key_grants.hold(connection, key_id), present(connection)
+        kind: Kind = "admin" if old["kind"] == "admin" else old["mode"]
+        allowed = roles.expand(old["scopes"]) if kind == "admin" else frozenset(old["scopes"])
+        key_grants.check_grant(by, kind, allowed)
+        _check_rotatable(connection, old, now)
+        lifetime = lifetime or _lifetime(old)
+        home = log.EVERYBODY if kind == "admin" else Scope(old["merchant_id"], kind)
+        made = key_grants.store(connection, by, kind, home, old["name"], allowed, lifetime, replaces=key_id)
+        key_grants.end(connection, by, old, "rotated", ends_at=now + overlap)
     return made
 
 
-def revoke(core: Core, key_id: str) -> bool:
-    """From the next request on the key is refused. False when there is none. `core` as for `create`."""
+def _lifetime(row: Row) -> timedelta | None:
+    """What the key was made for; None for ever. Those of earlier versions were never ended early by a time."""
+    if row["lifetime_seconds"] is not None:
+        return timedelta(seconds=row["lifetime_seconds"])
+    made_to_end = row["expires_at"] is not None and row["ended_by"] is None
+    return row["expires_at"] - row["created_at"] if made_to_end else None
+
+
+def _check_rotatable(connection: Connection, old: Row, now: datetime) -> None:
+    if state(old, now) != "active":
+        raise StateConflict(f"key {old['id']} is {state(old, now)}: make a new one instead")
+    for one in rows.fellows(connection, old):
+        if one["replaces"] == old["id"] and state(one, now) == "active":
+            raise StateConflict(
+                f"key {old['id']} was rotated to {one['id']} already: use that one, or revoke it and rotate again"
+            )
+
+
+def expire(core: Core, key_id: str, ends_in: timedelta, by: Granter = OWNER, *, scope: Scope | None = None) -> Row:
+    """Have a key end by itself. Raises NotFoundError; StateConflict for one that has ended or does so earlier."""
+    if not timedelta(0) <= ends_in <= LONGEST_LIFE:
+        raise RequestRefused(f"a key ends within {LONGEST_LIFE.days} days or is left as it is")
+    with core.transaction(_home(core, key_id, by, scope)) as connection:
+        row, now = key_grants.hold(connection, key_id), present(connection)
+        if state(row, now) != "active":
+            raise StateConflict(f"key {key_id} is {state(row, now)} already; nothing was changed")
+        if row["expires_at"] is not None and row["expires_at"] < now + ends_in:
+            raise StateConflict(f"key {key_id} ends earlier, at {timestamp(row['expires_at'])}; no key lives longer")
+        return shown(key_grants.end(connection, by, row, "expired", ends_at=now + ends_in), now)
+
+
+def revoke(core: Core, key_id: str, by: Granter = OWNER, *, scope: Scope | None = None) -> Row:
+    """From the next request on the key is refused; done again it changes nothing.
+
+    `scope`: the merchant and mode it must belong to, None for a key of administrators; the owner may leave it out.
+    Raises NotFoundError.
+    """
+    with core.transaction(_home(core, key_id, by, scope)) as connection:
+        row = key_grants.hold(connection, key_id)
+        if row["revoked_at"] is None:
+            row = key_grants.end(connection, by, row, "revoked")
+        return shown(row, present(connection))
+
+
+def _home(core: Core, key_id: str, by: Granter, scope: Scope | None) -> Scope:
+    """What the transaction is held to. Raises NotFoundError."""
+    if scope is not None or by.scopes is not None:
+        return scope or log.EVERYBODY
     with core.database.unscoped() as connection:
-        return rows.revoke(connection, key_id)
+        found = rows.home(connection, key_id)
+    if found is None:
+        raise NotFoundError(f"there is no key {key_id[:40]}; `tollgate keys list` shows them")
+    return log.EVERYBODY if found["kind"] == "admin" else Scope(found["merchant_id"], found["mode"])
+
+
+def show(core: Core, key_id: str, scope: Scope | None) -> dict[str, Any]:
+    """A key of that merchant and mode, or with None of administrators. Raises NotFoundError."""
+    with core.transaction(scope or log.EVERYBODY) as connection:
+        return shown(key_grants.hold(connection, key_id), present(connection))
 
 
 def list_keys(core: Core, scope: Scope | None = None) -> list[dict[str, Any]]:
     """Without their secrets. With a scope, that merchant's of one mode; without, all (owner's address only)."""
     if scope is None:
         with core.database.unscoped() as connection:
-            return [_shown(row) for row in rows.listed(connection)]
+            return [shown(row, present(connection)) for row in rows.listed(connection)]
     with core.database.scoped(scope) as connection:
-        return [_shown(row) for row in rows.listed(connection, scope)]
+        return [shown(row, present(connection)) for row in rows.listed(connection, scope)]
 
 
-def _shown(row: Any) -> dict[str, Any]:
+def list_admin_keys(core: Core) -> list[dict[str, Any]]:
+    """Those of administrators, without their secrets."""
+    with core.database.scoped(log.EVERYBODY) as connection:
+        return [shown(row, present(connection)) for row in rows.admin_keys(connection)]
+
+
+def shown(row: Row, now: datetime) -> dict[str, Any]:
     return {
         "id": row["id"],
         "kind": row["kind"],
@@ -197,8 +250,12 @@ def _shown(row: Any) -> dict[str, Any]:
         "name": row["name"],
         "prefix": row["prefix"],
         "scopes": list(row["scopes"]),
+        "state": state(row, now),
         "created_at": timestamp(row["created_at"]),
+        "created_by": row["created_by"],
+        "replaces": row["replaces"],
         "expires_at": timestamp(row["expires_at"]),
         "revoked_at": timestamp(row["revoked_at"]),
+        "ended_by": row["ended_by"],
         "last_used_at": timestamp(row["last_used_at"]),
     }

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import structlog
 
-from core import points
+from core import metrics, points
 from core.domain.outcomes import Unknown
 from core.orchestration import breaker, health, in_flight, pacing, provider_manager
 from core.orchestration.context import Core
@@ -74,11 +74,14 @@ def _timed(core: Core, account: OpenedAccount, operation: str, call: Callable[[]
     health.observe(core, account, operation, answer, ms)
     if took is not None:
         took.ms = ms
+    provider, outcome = account.provider.name, type(answer).__name__
+    metrics.CALLS.labels(provider, operation, outcome).inc()
+    metrics.CALL_SECONDS.labels(provider, operation).observe(ms / 1000)
     log.info(
         "provider_call",
-        provider=account.provider.name,
+        provider=provider,
         operation=operation,
-        outcome=type(answer).__name__,
+        outcome=outcome,
         duration_ms=ms,
     )
     return answer

@@ -11,10 +11,13 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
+from core.audit.heads import HeadKeeper
+from core.audit.signing import Signer
 from core.orchestration.health import Health
 from core.orchestration.pacing import Pacer, PrivatePacer, SharedPacer
 from core.persistence.database import Database, Scope, open_database
-from core.persistence.vault import KeyUnavailable, Vault, read_key_file
+from core.persistence.key_sources import open_source
+from core.persistence.vault import Vault
 from core.points import Commit
 from core.settings import Settings
 
@@ -46,6 +49,10 @@ class Core:
     handlers: Mapping[str, Callable[[Any, Any], None]] = field(default_factory=dict)
     # The machine's own time, for what the outside world stamps (webhook signatures); rows use the database's.
     clock: Callable[[], datetime] = _machine_time
+    # Signs the seals of the audit log; None derives a key from the vault's.
+    signer: Signer | None = None
+    # Told of each new seal, beside the anchor file.
+    head_keepers: Sequence[HeadKeeper] = ()
 
     @contextmanager
     def transaction(
@@ -87,6 +94,7 @@ class Caller:
     actor: str
     request_id: str | None = None
     scopes: frozenset[str] = frozenset()
+    from_address: str | None = None  # the caller's, as far as the proxies in front are trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +106,13 @@ class Cause:
     request_id: str | None = None
     reference: str | None = None  # the webhook or job behind it
     took_ms: int | None = None  # the call whose answer this is, in milliseconds
+    from_address: str | None = None
+    job_id: UUID | None = None
 
 
 def open_core(settings: Settings, pool_size: int, application: str, wake: Wake = no_wake) -> Core:
     """Raises KeyUnavailable when the sealing keys cannot be read."""
-    if settings.key_file is None:
-        raise KeyUnavailable("set TOLLGATE_KEY_FILE to the file that holds the sealing keys")
-    keys = read_key_file(settings.key_file)
+    keys = open_source(settings.key_file, settings.keys)
     database = open_database(settings.database_url, pool_size, application)
     return Core(
         settings, database, Vault(keys), wake, SharedPacer(settings.redis_url), health=Health(settings.redis_url)

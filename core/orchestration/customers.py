@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,13 +13,14 @@ from sqlalchemy.engine import Connection
 from core.domain.errors import StateConflict
 from core.domain.identifiers import new_id, parse_id, public_id
 from core.domain.representations import timestamp
-from core.orchestration import idempotency, jobs, payment_methods, people, permits, traces
+from core.orchestration import erasure, idempotency, jobs, people, permits, traces
 from core.orchestration.context import Caller, Core
 from core.orchestration.idempotency import Accepted, IdempotencyKey
 from core.orchestration.intake import cause_of
 from core.orchestration.reading import listing, missing
 from core.persistence.database import Scope, present
 from core.persistence.queries import customers as rows
+from core.persistence.queries import erasures
 from core.persistence.queries.reading import Page
 from core.providers.base import CustomerRequest, Person
 from core.providers.registry import PROVIDERS
@@ -28,9 +29,6 @@ Row = Mapping[Any, Any]
 
 #: What is people's data of a customer, and sealed.
 _DETAILS = ("email", "name", "phone")
-#: What an erased customer leaves behind: a row that payments can name. The merchant's own notes go as well: they
-#: may say who it was.
-_ERASED: Mapping[str, Any] = {"sealed": None, "email_index": None, "reference": None, "metadata": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +53,23 @@ def create(core: Core, caller: Caller, key: IdempotencyKey, values: Mapping[str,
         stored = {
             "id": customer_id,
             "sealed": people.seal_person(own, customer_id, person),
-            "email_index": people.email_index(core, person.email),
-            "index_key_version": 1,
+            **people.email_columns(core, person.email),
             "reference": values.get("reference"),
             "metadata": dict(values.get("metadata") or {}),
         }
         row = rows.insert_customer(connection, caller.scope, stored)
         traces.audit_request(connection, caller, "customer", "created", customer_id)
-        body = people.customer_body(row, person)
+        body = people.customer_body(row, person, values)
         return Accepted(201, body, f"/v1/customers/{body['id']}", False)
 
-    return _once(core, caller, key, act)
+    return _once(core, caller, key, act, values)
 
 
 def list_customers(core: Core, scope: Scope, filters: Filters) -> dict[str, Any]:
     """{"data", "has_more", "next"}, newest first; nobody who was erased."""
     equals: dict[str, Any] = {"erased_at": None}
     if filters.email is not None:
-        equals["email_index"] = people.email_index(core, filters.email)
+        equals["email_index"] = core.vault.blind_indexes(people.EMAIL, filters.email)
     if filters.reference is not None:
         equals["reference"] = filters.reference
     page = Page(filters.limit, filters.after, equals, filters.created_after, filters.created_before)
@@ -86,6 +83,15 @@ def get_customer(core: Core, scope: Scope, customer_id: UUID) -> dict[str, Any]:
     """Raises NotFoundError, also for one who was erased."""
     with core.database.scoped(scope) as connection:
         return _body(core, connection, scope, _present(rows.find_customer(connection, scope, customer_id)))
+
+
+def reveal(core: Core, caller: Caller, customer_id: UUID, why: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """In clear, and the audit log knows who looked. Raises NotFoundError, also for one who was erased."""
+    with core.transaction(caller.scope) as connection:
+        row = _present(rows.find_customer(connection, caller.scope, customer_id))
+        person = people.person_of(core, connection, caller.scope, row)
+        traces.audit_request(connection, caller, "customer", "revealed", customer_id, why)
+        return people.customer_body(row, person, asdict(person))
 
 
 def update(
@@ -102,16 +108,16 @@ def update(
         new = replace(person, **{name: changes[name] for name in _DETAILS if name in changes})
         values = _changed(core, connection, caller.scope, row, person, new, changes)
         if not values:
-            return Accepted(200, people.customer_body(row, person), None, False)
+            return Accepted(200, people.customer_body(row, person, changes), None, False)
         row = rows.update_customer(connection, customer_id, values)
         # Only the names of what changed are kept: the values are people's data.
         names = sorted(name for name in changes if name in values or getattr(new, name, 0) != getattr(person, name, 0))
         traces.audit_request(connection, caller, "customer", "updated", customer_id, {"changed": names})
         if new != person:
             _push(connection, caller, customer_id)
-        return Accepted(200, people.customer_body(row, new), None, False)
+        return Accepted(200, people.customer_body(row, new, changes), None, False)
 
-    return _once(core, caller, key, act)
+    return _once(core, caller, key, act, changes)
 
 
 def _changed(
@@ -129,7 +135,7 @@ def _changed(
         if own is None:
             raise missing("customer")
         values["sealed"] = people.seal_person(own, row["id"], new)
-        values["email_index"] = people.email_index(core, new.email)
+        values |= people.email_columns(core, new.email)
     return values
 
 
@@ -139,26 +145,39 @@ def _push(connection: Connection, caller: Caller, customer_id: UUID) -> None:
         jobs.enqueue(connection, caller.scope, "push_customer", target_id=customer_id, arguments=arguments)
 
 
-def erase(core: Core, caller: Caller, customer_id: UUID, key: IdempotencyKey | None = None) -> Accepted:
-    """Destroy the person's key: nobody can read who they were any more, and nothing of theirs can be charged.
+def erase(
+    core: Core,
+    caller: Caller,
+    customer_id: UUID,
+    key: IdempotencyKey | None = None,
+    why: Mapping[str, Any] | None = None,
+) -> Accepted:
+    """Destroy the person's key and redact what names them: nobody can read who they were, or charge them.
 
-    The row stays for the payments that name it. Raises NotFoundError, StateConflict while a payment still needs
-    to know who pays.
+    The row stays for the payments that name it. Raises NotFoundError; StateConflict while a payment still needs to
+    know who pays; Unavailable when it is done and could not be written down outside Postgres: asked again, it is.
     """
+    scope = caller.scope
+    body = {"id": public_id("customer", customer_id), "deleted": True}
 
     def act(connection: Connection) -> Accepted:
-        scope = caller.scope
-        _present(rows.lock_customer(connection, scope, customer_id))
+        found = rows.lock_customer(connection, scope, customer_id)
+        if found is not None and found["erased_at"] is not None and not erasure.is_remembered(core, scope, customer_id):
+            return Accepted(200, body, None, False)
+        row = _present(found)
         _refuse_under_way(rows.payment_under_way(connection, scope, customer_id))
-        methods = rows.lock_methods(connection, scope, customer_id)
-        for row in methods:  # before the key is gone: the provider has to be told their tokens
-            payment_methods.begin_forgetting(core, connection, scope, row, cause_of(caller))
-        rows.destroy_key(connection, customer_id)
-        rows.update_customer(connection, customer_id, {**_ERASED, "erased_at": present(connection)})
-        traces.audit_request(connection, caller, "customer", "erased", customer_id, {"payment_methods": len(methods)})
-        return Accepted(200, {"id": public_id("customer", customer_id), "deleted": True}, None, False)
+        _refuse_answered(erasures.answer_under_way(connection, scope, customer_id))
+        counted = erasure.destroy(core, connection, scope, row, cause_of(caller))
+        traces.audit_request(connection, caller, "customer", "erased", customer_id, {**counted, **(why or {})})
+        return Accepted(200, body, None, False)
 
-    return _once(core, caller, key, act)
+    answer = _once(core, caller, key, act)
+    with core.database.scoped(scope) as connection:
+        row = rows.find_customer(connection, scope, customer_id)
+        now = present(connection)
+    if row is not None and row["erased_at"] is not None:
+        erasure.remember(core, scope, customer_id, row["erased_at"], now)
+    return answer
 
 
 def _refuse_under_way(payment: Row | None) -> None:
@@ -169,6 +188,15 @@ def _refuse_under_way(payment: Row | None) -> None:
         f"payment {name} of this customer is {payment['status']}: {_way_out(payment)}, then delete the customer",
         code="customer_in_use",
     )
+
+
+def _refuse_answered(dispute_id: UUID | None) -> None:
+    if dispute_id is not None:
+        raise StateConflict(
+            f"evidence about this customer is being sent for dispute {public_id('dispute', dispute_id)}: wait until "
+            "its job has ended, then delete the customer",
+            code="customer_in_use",
+        )
 
 
 def _way_out(payment: Row) -> str:
@@ -246,26 +274,36 @@ def _body(core: Core, connection: Connection, scope: Scope, row: Row) -> dict[st
     return people.customer_body(row, people.person_of(core, connection, scope, row))
 
 
-def _once(core: Core, caller: Caller, key: IdempotencyKey | None, act: Callable[[Connection], Accepted]) -> Accepted:
+def _once(
+    core: Core,
+    caller: Caller,
+    key: IdempotencyKey | None,
+    act: Callable[[Connection], Accepted],
+    told: Mapping[str, Any] | None = None,
+) -> Accepted:
     """Act under the idempotency key, of which nothing may tell who the person was.
 
     So the id alone is kept, a repeat shows the customer as it is now, and the fingerprint, which could be guessed
-    from a known e-mail address, goes through the index key.
+    from a known e-mail address, goes through the merchant's key, which lasts as long as the idempotency key does.
     """
     with idempotency.short_waits(), core.transaction(caller.scope, core.settings.idempotency_wait) as connection:
         if key is None:
             return act(connection)
-        hidden = replace(key, fingerprint=core.vault.blind_index("customer.request", key.fingerprint.hex()))
+        own = core.vault.merchant_key(connection, caller.scope)
+        earlier = tuple(core.vault.blind_indexes("customer.request", key.fingerprint.hex()))
+        hidden = replace(key, fingerprint=own.digest("customer.request", key.fingerprint), earlier=earlier)
         known = idempotency.reserve(connection, caller.scope, hidden)
         if known is not None:
-            return _shown_again(core, connection, caller.scope, known)
+            return _shown_again(core, connection, caller.scope, known, told)
         answer = act(connection)
         kept = {name: answer.body[name] for name in ("id", "deleted") if name in answer.body}
         idempotency.fill(connection, caller.scope, hidden, replace(answer, body=kept))
         return answer
 
 
-def _shown_again(core: Core, connection: Connection, scope: Scope, known: Accepted) -> Accepted:
+def _shown_again(
+    core: Core, connection: Connection, scope: Scope, known: Accepted, told: Mapping[str, Any] | None
+) -> Accepted:
     """Raises StateConflict when the person was erased since: a key can never make them a second time."""
     if "deleted" in known.body:
         return known
@@ -275,4 +313,5 @@ def _shown_again(core: Core, connection: Connection, scope: Scope, known: Accept
             "the customer of this Idempotency-Key was deleted since; use a new key to make another",
             code="customer_erased",
         )
-    return replace(known, body=_body(core, connection, scope, row))
+    person = people.person_of(core, connection, scope, row)
+    return replace(known, body=people.customer_body(row, person, told))

@@ -15,7 +15,7 @@ from core.domain.errors import CapabilityUnsupported, FieldError, NotFoundError,
 from core.domain.identifiers import public_id
 from core.domain.outcomes import DisputeAnswer, DisputeFacts, NotExecuted, NotExecutedReason
 from core.domain.statuses import FINAL_JOB
-from core.orchestration import disputes, idempotency, jobs, provider_manager, status_manager
+from core.orchestration import disputes, idempotency, jobs, provider_manager, status_manager, traces
 from core.orchestration.context import Caller, Cause, Core
 from core.orchestration.disputes import KeptBack
 from core.orchestration.idempotency import Accepted, IdempotencyKey
@@ -103,6 +103,10 @@ def _accepted(
         answered = dispute["evidence_sent_at"] is not None
         arguments = {"number": number, "dispute": dispute["provider_id"], "answered": answered}
         answer = enqueue(connection, caller, kind, payment, target_id=dispute_id, arguments=arguments, extra=extra)
+        # Who gave the evidence, or gave in; the provider is told by a worker.
+        verb = "evidence_given" if kind == "send_evidence" else "acceptance_requested"
+        about = {"payment_id": payment["id"], "job_id": answer.job_id}
+        traces.audit_request(connection, caller, "dispute", verb, dispute_id, {"number": number}, **about)
         idempotency.fill(connection, caller.scope, key, answer)
         return answer
 
@@ -234,7 +238,7 @@ def _apply(
     kind: Literal["answer", "look_up"],
 ) -> Row:
     transaction = rows.lock_transaction(connection, turn.dispute["transaction_id"])
-    cause = Cause(kind, "worker", job.arguments.get("request_id"), job.reference)
+    cause = Cause(kind, "worker", job.arguments.get("request_id"), job.reference, job_id=job.id)
     return status_manager.apply_dispute(core, connection, payment, transaction, facts, cause).dispute
 
 

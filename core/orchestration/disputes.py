@@ -91,7 +91,7 @@ def _changed_since(connection: Connection, account_id: UUID, provider_id: str, k
 
 
 def cause_of(job: Job) -> Cause:
-    return Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
+    return Cause("look_up", "worker", job.arguments.get("request_id"), job.reference, job_id=job.id)
 
 
 def read(core: Core, job: Job, account: OpenedAccount, provider_id: str, known: Row | None) -> DisputeAnswer | KeptBack:

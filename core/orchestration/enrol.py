@@ -51,7 +51,7 @@ def settle(core: Core, connection: Connection, job: Job, step: Enrol, result: Lo
     if isinstance(result, NotExecuted) and result.detail == pacing.PACED:
         jobs.keep_back(connection, job, result.retry_after or 1.0)
         return None
-    cause = Cause("answer", "worker", job.arguments.get("request_id"), job.reference)
+    cause = Cause("answer", "worker", job.arguments.get("request_id"), job.reference, job_id=job.id)
     refused = isinstance(result, NotExecuted) and result.reason in _FINAL
     if isinstance(result, NotExecuted) and result.reason is NotExecutedReason.MISCONFIGURED:
         provider_manager.suspend(core, connection, job.scope, step.account, result.detail, cause)
@@ -98,7 +98,7 @@ def begin_again(core: Core, connection: Connection, job: Job, lost: Lost) -> boo
     before = [row["evidence"] or {} for row in rows.transactions_of(connection, payment["id"])]
     if any(evidence.get("detail") == CUSTOMER_GONE for evidence in before):
         return False
-    cause = Cause("answer", "worker", job.arguments.get("request_id"), job.reference)
+    cause = Cause("answer", "worker", job.arguments.get("request_id"), job.reference, job_id=job.id)
     transaction = rows.lock_transaction(connection, lost.step.transaction_id)
     status_manager.apply(core, connection, payment, transaction, lost.result, cause, keep_payment=True)
     jobs.requeue(connection, job, 0.0, _WAITING)

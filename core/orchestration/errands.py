@@ -167,4 +167,4 @@ def _later(core: Core, connection: Connection, job: Job, account: OpenedAccount 
 
 
 def _cause(job: Job) -> Cause:
-    return Cause("answer", "worker", job.arguments.get("request_id"), job.reference)
+    return Cause("answer", "worker", job.arguments.get("request_id"), job.reference, job_id=job.id)

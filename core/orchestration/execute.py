@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
-from core import points
+from core import metrics, points
 from core.domain.identifiers import public_id
 from core.domain.outcomes import LookUp, NotExecuted, NotExecutedReason, Outcome
 from core.orchestration import (
@@ -152,6 +152,7 @@ def run(core: Core, job: Job, begun: Begun | None = None) -> bool:
         if _is_trouble(error):
             log.warning("database_trouble", error_type=type(error).__name__)
             return _try_again(core, job)
+        metrics.CRASHED.labels(job.kind).inc()
         log.exception("job_crashed")
         return _put_back(core, job, type(error).__name__)
     finally:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
+from core import metrics
 from core.domain.identifiers import new_id, public_id
 from core.orchestration.breaker import Breaker
 from core.persistence.database import Scope
@@ -28,6 +29,7 @@ def record(
     """Best effort, in a transaction of its own: a payment never waits for it, and nothing depends on it."""
     account = public_id("provider_account", account_id)
     for before, after in steps:
+        metrics.BREAKERS.labels(operation, after.state.value).inc()
         log.warning(
             "breaker",
             account_id=account,

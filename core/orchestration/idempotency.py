@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from core.domain.errors import IdempotencyInUse, IdempotencyMismatch
 from core.persistence import pipeline
 from core.persistence.database import Scope
-from core.persistence.queries import opening
+from core.persistence.queries import active_route, opening
 from core.persistence.tables import idempotency_keys as keys
 
 
@@ -31,6 +31,8 @@ class IdempotencyKey:
 
     key: str
     fingerprint: bytes = field(repr=False)
+    #: What the same request was written down as by earlier versions.
+    earlier: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,22 @@ class Accepted:
 
 
 _FIND = (
-    f"SELECT {opening.COLUMNS}, k.fingerprint, k.status_code, k.response, k.location, k.job_id, k.payment_id "
+    f"SELECT {opening.COLUMNS}, {active_route.COLUMNS}, "
+    "k.fingerprint, k.status_code, k.response, k.location, k.job_id, k.payment_id "
     "FROM (SELECT 1) AS one LEFT JOIN idempotency_keys k "
-    "ON k.merchant_id = %(merchant)s AND k.mode = %(mode)s AND k.key = %(key)s"
+    "ON k.merchant_id = %(merchant)s AND k.mode = %(mode)s AND k.key = %(key)s "
+    f"{active_route.JOIN}"
 )
 
 
-def find(connection: Connection, scope: Scope, key: IdempotencyKey) -> Accepted | None:
+def find(connection: Connection, scope: Scope, key: IdempotencyKey, route_known: UUID) -> Accepted | None:
     """What the key has answered already; reads what accepting a payment needs on the same trip.
 
-    Raises IdempotencyMismatch for another body.
+    `route_known`: the route whose definition need not be sent. Raises IdempotencyMismatch for another body.
     """
-    row = pipeline.fetch(connection, _FIND, {**opening.values(scope), "key": key.key})[0]
+    row = pipeline.fetch(connection, _FIND, {**opening.values(scope), "key": key.key, "route": route_known})[0]
     opening.keep(connection, row)
+    active_route.keep(connection, row)
     return None if row["status_code"] is None else _replayed(row, key)
 
 
@@ -113,7 +118,7 @@ def _replay(connection: Connection, scope: Scope, key: IdempotencyKey) -> Accept
 
 
 def _replayed(stored: Mapping[Any, Any], key: IdempotencyKey) -> Accepted:
-    if bytes(stored["fingerprint"]) != key.fingerprint:
+    if bytes(stored["fingerprint"]) not in (key.fingerprint, *key.earlier):
         raise IdempotencyMismatch("this Idempotency-Key was used with another request; use a new key for a new request")
     return Accepted(
         stored["status_code"], stored["response"], stored["location"], True, stored["job_id"], stored["payment_id"]

@@ -1,9 +1,8 @@
-"""The webhook road: verify, store, answer; then translate and go through the same door as everything else."""
+"""The webhook road after the answer: translate what was stored, and through the same door as everything else."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,35 +13,41 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core import points
-from core.domain.errors import Forged, NotFoundError
-from core.domain.identifiers import InvalidIdentifier, new_id, parse_id
+from core import metrics, points
+from core.domain.identifiers import InvalidIdentifier, parse_id
 from core.domain.outcomes import Canceled, Facts, Succeeded
 from core.domain.statuses import OPEN_OR_SUCCEEDED, OPEN_TRANSACTION, SURPLUS_ONLY
-from core.orchestration import announce, disputes, jobs, payment_methods, provider_manager, status_manager
+from core.orchestration import (
+    announce,
+    disputes,
+    erasure,
+    jobs,
+    mentions,
+    payment_methods,
+    provider_manager,
+    status_manager,
+)
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.settlement import TRANSACTION_STATUS
 from core.persistence import pipeline
 from core.persistence.database import Scope, present
+from core.persistence.queries import erasures
 from core.persistence.queries import inbox as stored_events
 from core.persistence.queries import payments as rows
 from core.persistence.queries.findings import open_finding
 from core.persistence.tables import inbox_events, transactions
-from core.persistence.vault import DataKey, Place
+from core.persistence.vault import Place
 from core.providers.base import AnyNews, DisputeNews, Ignored, MethodNews, News, VerifiedEvent
 
 Row = Mapping[Any, Any]
+Became = Literal["applied", "ignored", "parked"]
 
-_FIND_ACCOUNT = sa.text("SELECT merchant_id, mode, provider FROM find_webhook_account(:account)")
 _RECEIVED_AT = sa.text("SELECT received_at FROM inbox_events WHERE id = :id")
-_COUNT_FORGED = sa.text("SELECT count_forged_webhook(:account)")
 
 #: Seconds until an event about something we do not know is tried again; after the last it is foreign.
 PARKED_DELAYS = (5.0, 60.0, 600.0, 3600.0)
 _KIND = "process_webhook"
-#: Characters of a provider's id or kind; real ones have under 60.
-_LONGEST = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,112 +58,33 @@ class Matched:
     transaction: Row
 
 
-def receive(
-    core: Core, provider: str, account_id: UUID, headers: Mapping[str, str], body: bytes
-) -> Literal["stored", "duplicate"]:
-    """Store a provider's event once. Raises NotFoundError for an unknown account, Forged for a bad signature.
-
-    `headers` with lower-case names; `body` exactly as it came over the wire.
-    """
-    account = _account(core, provider, account_id)
-    try:
-        event = account.provider.verify_webhook(headers, body, core.clock())
-    except Forged:
-        with core.database.unscoped() as connection:
-            connection.execute(_COUNT_FORGED, {"account": account_id})
-        raise
-    points.reached("inbox.verified", _KIND)
-    stored = _store(core, account, event, body)
-    points.reached("inbox.hinted", _KIND)
-    return stored
-
-
-def _account(core: Core, provider: str, account_id: UUID) -> provider_manager.OpenedAccount:
-    known = provider_manager.opened(core, account_id)
-    if known is None:
-        scope = _scope_of(core, provider, account_id)
-        with core.transaction(scope) as connection:
-            known = provider_manager.open_account(core, connection, scope, account_id)
-    if known.name != provider:
-        raise NotFoundError("there is no such webhook address")
-    return known
-
-
-def _scope_of(core: Core, provider: str, account_id: UUID) -> Scope:
-    with core.database.unscoped() as connection:
-        found = connection.execute(_FIND_ACCOUNT, {"account": account_id}).one_or_none()
-    if found is None or found.provider != provider:
-        raise NotFoundError("there is no such webhook address")
-    return Scope(found.merchant_id, found.mode)
-
-
-def _store(
-    core: Core, account: provider_manager.OpenedAccount, event: VerifiedEvent, body: bytes
-) -> Literal["stored", "duplicate"]:
-    """One statement, so that it is one trip, and committed when it answers."""
-    scope, body_id, job_id = account.scope, new_id(), new_id()
-    kept = {"body": base64.b64encode(body).decode(), "dedupe_key": event.dedupe_key}
-    sealed = _merchant_key(core, scope).seal_json(Place("bodies", "sealed", body_id), kept)
-    values = {
-        "id": new_id(),
-        "merchant_id": scope.merchant_id,
-        "mode": scope.mode,
-        "provider": account.provider.name,
-        "provider_account_id": account.account_id,
-        "dedupe_key": _key(event.dedupe_key),
-        "kind": _word(event.kind),
-        "provider_event_id": _word(event.provider_event_id) if event.provider_event_id is not None else None,
-        "provider_created_at": event.created_at,
-        "status": "received",
-    }
-    with core.database.glance(scope) as connection:
-        if not stored_events.store(connection, values, jobs.QUEUE_WEBHOOK, job_id, (body_id, sealed)):
-            return "duplicate"
-    points.reached("inbox.stored", _KIND)
-    core.wake(jobs.LANES[_KIND], [job_id])
-    return "stored"
-
-
-def _merchant_key(core: Core, scope: Scope) -> DataKey:
-    known = core.vault.known_key(scope)
-    if known is not None:
-        return known
-    with core.transaction(scope) as connection:
-        return core.vault.merchant_key(connection, scope)
-
-
-def _word(text: str) -> str:
-    """A provider's word as Postgres can keep it: no NUL, no half of a pair, not endless."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "?")[:_LONGEST]
-
-
-def _key(text: str) -> str:
-    """Unchanged where that can be kept and indexed, else its digest: equal for equal texts either way."""
-    if _word(text) == text:
-        return text
-    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
-
-
 def process(core: Core, job: Job) -> None:
     """Translate a stored event and apply its news; the job and the event end in the same commit."""
     with core.transaction(job.scope, commit=points.APPLYING) as connection:
         stored = _load(connection, job)
-        if stored["status"] not in ("received", "parked"):
-            jobs.finish(connection, job)
-            return
-        account = provider_manager.open_account(core, connection, job.scope, stored["provider_account_id"])
-        event = _event(core, connection, job.scope, stored)
-        if event.body is None:
-            _end(connection, job, stored, "ignored", "the body is not JSON")
-            return
-        news = account.provider.read_webhook(event)
-        if isinstance(news, Ignored):
-            _end(connection, job, stored, "ignored", news.reason)
-            return
-        if not all(storable(one) for one in news):
-            _end(connection, job, stored, "ignored", "it names an object by characters that no id has")
-            return
-        _apply_all(core, connection, job, stored, news)
+        became = _read(core, connection, job, stored)
+    if became is not None:
+        metrics.EVENTS_READ.labels(stored["provider"], became).inc()
+
+
+def _read(core: Core, connection: Connection, job: Job, stored: Row) -> Became | None:
+    """None for one that has been read before."""
+    if stored["status"] not in ("received", "parked"):
+        jobs.finish(connection, job)
+        return None
+    account = provider_manager.open_account(core, connection, job.scope, stored["provider_account_id"])
+    event = _event(core, connection, job.scope, stored)
+    if event is None:
+        return _end(connection, job, stored, "ignored", "the person it names was erased", stored["payment_id"])
+    if event.body is None:
+        return _end(connection, job, stored, "ignored", "the body is not JSON")
+    news = account.provider.read_webhook(event)
+    if isinstance(news, Ignored):
+        return _put_aside(core, connection, job, stored, event, news.reason)
+    if not all(storable(one) for one in news):
+        reason = "it names an object by characters that no id has"
+        return _put_aside(core, connection, job, stored, event, reason)
+    return _apply_all(core, connection, job, stored, news)
 
 
 def storable(news: AnyNews) -> bool:
@@ -188,9 +114,12 @@ def _load(connection: Connection, job: Job) -> Row:
     return found
 
 
-def _event(core: Core, connection: Connection, scope: Scope, stored: Row) -> VerifiedEvent:
+def _event(core: Core, connection: Connection, scope: Scope, stored: Row) -> VerifiedEvent | None:
+    """None where what was received has been redacted since."""
     place = Place("bodies", "sealed", stored["body_id"])
     opened = core.vault.merchant_key(connection, scope).open_json(place, stored["sealed"])
+    if opened.get("redacted"):
+        return None
     created: datetime | None = stored["provider_created_at"]
     return VerifiedEvent(
         dedupe_key=stored["dedupe_key"],
@@ -209,23 +138,42 @@ def _parsed(raw: bytes) -> Mapping[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _apply_all(core: Core, connection: Connection, job: Job, stored: Row, news: Sequence[AnyNews]) -> None:
+def _apply_all(core: Core, connection: Connection, job: Job, stored: Row, news: Sequence[AnyNews]) -> Became:
     cause = Cause("webhook", stored["provider"], None, f"{stored['kind']} {stored['provider_event_id'] or ''}".strip())
     notes: list[str] = []
     payment_id: UUID | None = None
+    erased = False
     for one in news:
         heeded = heed(core, connection, job.scope, stored["provider_account_id"], one, cause)
         if isinstance(one, MethodNews):
-            told = ("ignored", "no saved payment method of ours") if heeded is None else ("applied", heeded.note)
-            _end(connection, job, stored, *told)
-            return
+            if heeded is None:
+                return _end(connection, job, stored, "ignored", "no saved payment method of ours")
+            return _end(connection, job, stored, "applied", heeded.note)
         if heeded is not None:
             payment_id = heeded.payment_id
             notes.append(heeded.note)
+            erased = erased or heeded.payer_erased
     if payment_id is None:
-        _park(connection, job, stored, news)
-        return
-    _end(connection, job, stored, "applied", "; ".join(dict.fromkeys(notes)), payment_id)
+        return _park(connection, job, stored, news)
+    if erased:
+        _redact(core, connection, job.scope, stored)
+    return _end(connection, job, stored, "applied", "; ".join(dict.fromkeys(notes)), payment_id)
+
+
+def _put_aside(core: Core, connection: Connection, job: Job, stored: Row, event: VerifiedEvent, reason: str) -> Became:
+    """Its body may name whoever paid, so it is kept with the payment it speaks of."""
+    account_id: UUID = stored["provider_account_id"]
+    named = mentions.payment_named(connection, job.scope, account_id, event.body or {})
+    if named is not None and named[1]:
+        _redact(core, connection, job.scope, stored)
+    return _end(connection, job, stored, "ignored", reason, None if named is None else named[0])
+
+
+def _redact(core: Core, connection: Connection, scope: Scope, stored: Row) -> None:
+    """It came after the person was erased, and names them."""
+    body = {"id": stored["body_id"], "owner_kind": "inbox_event", "sealed": stored["sealed"]}
+    sealed = erasure.redacted_body(core.vault.merchant_key(connection, scope), body)
+    erasures.keep_bodies(connection, {stored["body_id"]: sealed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +182,7 @@ class Heeded:
 
     payment_id: UUID | None
     note: str
+    payer_erased: bool = False
 
 
 def heed(
@@ -245,11 +194,14 @@ def heed(
         return Heeded(None, "dropped at the provider") if gone else None
     if isinstance(one, DisputeNews):
         disputed = disputes.take_notice(connection, scope, account_id, one)
-        return None if disputed is None else Heeded(disputed, "the provider is asked")
+        if disputed is None:
+            return None
+        return Heeded(disputed, "the provider is asked", rows.find_payment(connection, disputed)["payer_erased"])
     found = _match(connection, account_id, one)
     if found is None:
         return None
-    return Heeded(found.payment["id"], _apply(core, connection, scope, one, found, cause))
+    note = _apply(core, connection, scope, one, found, cause)
+    return Heeded(found.payment["id"], note, found.payment["payer_erased"])
 
 
 def _match(connection: Connection, account_id: UUID, news: News) -> Matched | None:
@@ -364,24 +316,25 @@ def _apply_foreign(core: Core, connection: Connection, payment: Row, news: News,
     return "nothing of ours to change"
 
 
-def _park(connection: Connection, job: Job, stored: Row, news: Sequence[AnyNews]) -> None:
+def _park(connection: Connection, job: Job, stored: Row, news: Sequence[AnyNews]) -> Became:
     """It may be about something whose row is still on its way; tried again, then called foreign."""
     if job.attempts <= len(PARKED_DELAYS):
         _mark(connection, stored, "parked", "no transaction of ours matches yet", None)
         jobs.requeue(connection, job, PARKED_DELAYS[job.attempts - 1])
-        return
+        return "parked"
     marked = next((one.transaction_id for one in news if isinstance(one, News) and one.transaction_id), None)
     if marked is not None:
         details = {"kind": stored["kind"], "mark": marked}
         open_finding(connection, job.scope, "unmatched_event", str(stored["id"]), details, inbox_id=stored["id"])
-    _end(connection, job, stored, "ignored", "foreign: about an object that is not ours")
+    return _end(connection, job, stored, "ignored", "foreign: about an object that is not ours")
 
 
 def _end(
-    connection: Connection, job: Job, stored: Row, status: str, reason: str, payment_id: UUID | None = None
-) -> None:
+    connection: Connection, job: Job, stored: Row, status: Became, reason: str, payment_id: UUID | None = None
+) -> Became:
     _mark(connection, stored, status, reason, payment_id)
     jobs.finish(connection, job)
+    return status
 
 
 def _mark(connection: Connection, stored: Row, status: str, reason: str, payment_id: UUID | None) -> None:

@@ -75,4 +75,4 @@ def locked_payment(connection: Connection, payment_id: UUID) -> Row:
 
 
 def cause_of(caller: Caller) -> Cause:
-    return Cause("request", caller.actor, caller.request_id)
+    return Cause("request", caller.actor, caller.request_id, from_address=caller.from_address)

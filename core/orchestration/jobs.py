@@ -443,6 +443,15 @@ def cancel_unsent(connection: Connection, payment_id: UUID) -> bool:
     return connection.execute(_CANCEL, {"payment": payment_id}).first() is not None
 
 
+_DROP = "UPDATE jobs SET status = 'canceled', finished_at = app_now() WHERE id = %(id)s AND status = 'queued'"
+
+
+def drop(connection: Connection, job_id: UUID) -> None:
+    """A person's word that a queued job is not wanted any more. The caller has locked its row."""
+    check_step("job", "queued", "canceled")
+    pipeline.later(connection, _DROP, {"id": job_id})
+
+
 # Two walks of an index each of which stops at the limit: as one condition with OR all that waits would be read.
 _DUE = sa.text(
     "SELECT lane, id FROM ("

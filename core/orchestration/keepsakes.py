@@ -32,7 +32,7 @@ def method_values(
     if not wanted or not isinstance(outcome, Succeeded):
         return {}
     if outcome.facts.method is not None:
-        kept = payment_methods.keep(core, connection, payment, transaction, outcome.facts.method)
+        kept = payment_methods.keep(core, connection, payment, transaction, outcome.facts.method, cause)
         return {} if kept is None else {"payment_method_id": kept}
     if cause.kind == "webhook":
         # An event does not show the card; the object itself does.

@@ -128,5 +128,6 @@ def _audit(connection: Connection, caller: Caller, event: RowMapping, count: int
         payment_id=event["payment_id"],
         cause="request",
         request_id=caller.request_id,
+        from_address=caller.from_address,
         details={"jobs": count},
     )

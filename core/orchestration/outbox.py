@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.engine import Connection
 
-from core import points
+from core import metrics, points
 from core.audit import log as audit
 from core.domain.errors import RequestRefused
 from core.domain.identifiers import public_id
@@ -74,6 +74,7 @@ def _attempt(core: Core, job: Job) -> None:
     with core.transaction(job.scope, commit=points.RECORDING) as connection:
         _record(connection, job, parcel, answer)
         _conclude(core, connection, job, parcel, answer)
+    metrics.DELIVERIES.labels(_outcome(answer)).inc()
     log.info(
         "delivery",
         event_id=public_id("event", job.target),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
@@ -23,6 +25,7 @@ class Payer:
     has_email: bool = False
     method_id: UUID | None = None
     account_id: UUID | None = None  # the one account that can charge the saved method
+    customer_metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def payer_of(connection: Connection, scope: Scope, command: CreatePayment) -> Payer:
@@ -30,7 +33,8 @@ def payer_of(connection: Connection, scope: Scope, command: CreatePayment) -> Pa
     if isinstance(command.method, SavedPaymentMethod):
         return _by_method(connection, scope, command, command.method)
     if command.customer_id is not None:
-        return Payer(command.customer_id, _has_email(connection, command.customer_id))
+        customer = _held(connection, command.customer_id)
+        return Payer(command.customer_id, _has_email(customer), customer_metadata=customer["metadata"])
     return Payer(None, command.person is not None and command.person.email is not None)
 
 
@@ -41,14 +45,20 @@ def _by_method(connection: Connection, scope: Scope, command: CreatePayment, met
     if command.customer_id not in (None, row["customer_id"]):
         owner = public_id("customer", row["customer_id"])
         raise _refused("customer", f"the saved payment method belongs to {owner}; name that customer or none")
-    return Payer(row["customer_id"], _has_email(connection, row["customer_id"]), row["id"], row["provider_account_id"])
+    customer = _held(connection, row["customer_id"])
+    account_id = row["provider_account_id"]
+    return Payer(row["customer_id"], _has_email(customer), row["id"], account_id, customer["metadata"])
 
 
-def _has_email(connection: Connection, customer_id: UUID) -> bool:
+def _held(connection: Connection, customer_id: UUID) -> Mapping[Any, Any]:
     """Shared lock: whoever erases the customer waits for this payment, or this payment is refused."""
     customer = rows.hold_customer(connection, customer_id)
     if customer is None or customer["erased_at"] is not None:
         raise _refused("customer", "there is no such customer; make one with POST /v1/customers")
+    return customer
+
+
+def _has_email(customer: Mapping[Any, Any]) -> bool:
     return customer["email_index"] is not None
 
 

@@ -83,7 +83,9 @@ def forget(core: Core, caller: Caller, method_id: UUID, key: IdempotencyKey | No
         return answer
 
 
-def keep(core: Core, connection: Connection, payment: Row, transaction: Row, method: KeptMethod) -> UUID | None:
+def keep(
+    core: Core, connection: Connection, payment: Row, transaction: Row, method: KeptMethod, cause: Cause | None = None
+) -> UUID | None:
     """Save what a payment was paid with; None when the customer is gone.
 
     A card that is saved already stays one method and is charged by its newest token from now on.
@@ -96,19 +98,20 @@ def keep(core: Core, connection: Connection, payment: Row, transaction: Row, met
     if key is None:
         return None
     account_id = transaction["provider_account_id"]
-    token_index, fingerprint_index = _indexes(core, method)
-    known = rows.same_methods(connection, customer_id, account_id, token_index, fingerprint_index)
+    indexes = index_columns(core, method.token, method.fingerprint)
+    by_token = _indexes(core, people.TOKEN, method.token)
+    by_card = _indexes(core, people.FINGERPRINT, method.fingerprint)
+    known = rows.same_methods(connection, customer_id, account_id, by_token, by_card)
     method_id = known[0]["id"] if known else new_id()
     older = _merge(core, connection, scope, known, method.token)
     kept = {**asdict(method), "older": older}
     sealed = key.seal_json(Place("payment_methods", "sealed", method_id), kept)
-    values: dict[str, Any] = {"kind": method.kind, "status": "active", "sealed": sealed}
-    values |= {"token_index": token_index, "fingerprint_index": fingerprint_index}
+    values: dict[str, Any] = {"kind": method.kind, "status": "active", "sealed": sealed, **indexes}
     if known:
         rows.update_method(connection, method_id, values)
     else:
         rows.insert_method(connection, scope, {**_origin(method_id, payment, transaction), **values})
-    cause = Cause("answer", "worker")
+    cause = cause or Cause("answer", "worker")
     audit(connection, scope, method_id, "saved", cause, payment_id=payment["id"], details={"again": bool(known)})
     return method_id
 
@@ -132,19 +135,22 @@ def _origin(method_id: UUID, payment: Row, transaction: Row) -> dict[str, Any]:
     }
 
 
-def _indexes(core: Core, method: KeptMethod) -> tuple[bytes, bytes | None]:
-    fingerprint = method.fingerprint
-    return (
-        _token_index(core, method.token),
-        None
-        if fingerprint is None
-        else core.vault.blind_index("payment_method.fingerprint", fingerprint.encode().hex()),
-    )
+def index_columns(core: Core, token: str, fingerprint: str | None, at_version: int | None = None) -> dict[str, Any]:
+    """By which a method is found, with the version of their key: the current one unless another is named.
+
+    Written in hex first: two tokens that differ in their case only are two tokens.
+    """
+    version = core.vault.keys.versions().index if at_version is None else at_version
+    by_token = core.vault.index_at(version, people.TOKEN, token.encode().hex())
+    by_card = None
+    if fingerprint is not None:
+        by_card = core.vault.index_at(version, people.FINGERPRINT, fingerprint.encode().hex())
+    return {"token_index": by_token, "fingerprint_index": by_card, "index_key_version": version}
 
 
-def _token_index(core: Core, token: str) -> bytes:
-    """Written in hex first: two tokens that differ in their case only are two tokens."""
-    return core.vault.blind_index("payment_method.token", token.encode().hex())
+def _indexes(core: Core, purpose: str, text: str | None) -> list[bytes]:
+    """Under every version of the key; none of what is not known."""
+    return [] if text is None else core.vault.blind_indexes(purpose, text.encode().hex())
 
 
 def load_for_payment(connection: Connection, scope: Scope, method_id: UUID) -> Row | None:
@@ -166,7 +172,7 @@ def gone(core: Core, connection: Connection, account_id: UUID, token: str) -> in
 
     What it may still keep of the same card under an older token, it is told to drop.
     """
-    found = rows.methods_by_token(connection, account_id, _token_index(core, token), lock=True)
+    found = rows.methods_by_token(connection, account_id, _indexes(core, people.TOKEN, token), lock=True)
     for row in found:
         scope = Scope(row["merchant_id"], row["mode"])
         older = [one for one in tokens_of(core, connection, scope, row) if one != token]
@@ -210,7 +216,7 @@ def end_forgetting(connection: Connection, scope: Scope, row: Row, cause: Cause)
 
 def is_charged_by(core: Core, connection: Connection, account_id: UUID, token: str) -> bool:
     """Can anybody be charged with this token?"""
-    return bool(rows.methods_by_token(connection, account_id, _token_index(core, token)))
+    return bool(rows.methods_by_token(connection, account_id, _indexes(core, people.TOKEN, token)))
 
 
 def is_kept_under(core: Core, connection: Connection, scope: Scope, row: Row, tokens: Sequence[str]) -> bool:
@@ -253,5 +259,7 @@ def audit(
         to_status=None if steps is None else steps[1],
         cause=cause.kind,
         request_id=cause.request_id,
+        job_id=cause.job_id,
+        from_address=cause.from_address,
         details=details,
     )

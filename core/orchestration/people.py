@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
+from core.domain import redaction
 from core.domain.identifiers import public_id
 from core.domain.representations import timestamp
 from core.orchestration.context import Core
@@ -17,6 +18,10 @@ from core.persistence.vault import DataKey, Place
 from core.providers.base import Person
 
 Row = Mapping[Any, Any]
+
+
+#: What index keys are used for; part of what is hashed.
+EMAIL, TOKEN, FINGERPRINT = "customer.email", "payment_method.token", "payment_method.fingerprint"
 
 
 def person_of(core: Core, connection: Connection, scope: Scope, customer: Row) -> Person:
@@ -31,8 +36,11 @@ def persons_of(core: Core, connection: Connection, scope: Scope, customers: Sequ
 
 
 def _opened(customer: Row, key: DataKey | None) -> Person:
-    if key is None or customer["sealed"] is None:
-        return Person()
+    return Person() if key is None or customer["sealed"] is None else open_person(key, customer)
+
+
+def open_person(key: DataKey, customer: Row) -> Person:
+    """Of a customer who is not erased; `key` is their own."""
     return Person(**key.open_json(_place(customer["id"]), customer["sealed"]))
 
 
@@ -41,22 +49,25 @@ def seal_person(key: DataKey, customer_id: UUID, person: Person) -> bytes:
     return key.seal_json(_place(customer_id), asdict(person))
 
 
-def email_index(core: Core, email: str | None) -> bytes | None:
-    """By which a person is found, and nothing is told without the index key."""
-    return core.vault.blind_index("customer.email", email) if email else None
+def email_columns(core: Core, email: str | None) -> dict[str, Any]:
+    """By which a person is found, with the version of its key; nothing is told without that."""
+    index, version = core.vault.indexed(EMAIL, email or "")
+    return {"email_index": index if email else None, "index_key_version": version}
 
 
 def _place(customer_id: UUID) -> Place:
     return Place("customers", "sealed", customer_id)
 
 
-def customer_body(row: Row, person: Person) -> dict[str, Any]:
+def customer_body(row: Row, person: Person, told: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Masked but for what the caller has `told` us in this very request, which tells them nothing."""
+    details = asdict(person)
+    known = {name: value for name, value in details.items() if told is not None and told.get(name) == value}
     return {
         "id": public_id("customer", row["id"]),
         "mode": row["mode"],
-        "email": person.email,
-        "name": person.name,
-        "phone": person.phone,
+        **redaction.masked(**details),
+        **known,
         "reference": row["reference"],
         "metadata": row["metadata"],
         "created_at": timestamp(row["created_at"]),

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from core.domain.identifiers import InvalidIdentifier, parse_id
 from core.domain.outcomes import Canceled, Declined, NotExecuted, Succeeded, Unknown
 from core.domain.statuses import OPEN_TRANSACTION
-from core.orchestration import announce, asking, jobs, provider_manager, requests, status_manager
+from core.orchestration import announce, asking, jobs, provider_manager, requests, stakes, status_manager
 from core.orchestration.context import Cause, Core
 from core.orchestration.jobs import Job
 from core.orchestration.provider_manager import OpenedAccount
@@ -53,7 +53,7 @@ def look(core: Core, job: Job, charge: Charge, asked: frozenset[UUID]) -> None:
     account = charge.account
     call = partial(account.provider.list_refunds, charge.ref)
     found: Sequence[News] | NotExecuted | Unknown | float = asking.ask(core, job, account, "list_refunds", call)
-    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
+    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference, job_id=job.id)
     with core.transaction(job.scope) as connection:
         provider_manager.heed(core, connection, job.scope, account, found, cause)
         if isinstance(found, float | NotExecuted | Unknown) or not found:
@@ -107,4 +107,6 @@ def _report(connection: Connection, job: Job, payment: Row, news: News) -> None:
     facts = getattr(news.outcome, "facts", None)
     details = {"refund": news.provider_id, "amount": None if facts is None else facts.amount}
     key = f"{payment['id']}:{news.provider_id}"
-    open_finding(connection, job.scope, "refund_unmarked", key, details, payment_id=payment["id"])
+    told = {"refund": news.provider_id} | ({} if facts is None else stakes.said(facts))
+    at_stake = stakes.of_payment(payment, told.get("amount", 0), told)
+    open_finding(connection, job.scope, "refund_unmarked", key, details, payment_id=payment["id"], **at_stake)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -15,6 +16,7 @@ from core.domain.identifiers import public_id
 from core.domain.representations import timestamp
 from core.orchestration import jobs
 from core.orchestration.context import Core
+from core.orchestration.reading import listing
 from core.orchestration.review import Person
 from core.persistence import pipeline
 from core.persistence.database import Scope
@@ -39,19 +41,32 @@ class Replayed:
 
 def list_events(core: Core, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
     """The newest so many, newest last. Nothing of a body is shown: it holds people's data."""
-    with core.database.unscoped() as connection:
+    with _reading(core, wanted.scope) as connection:
         return [_shown(row) for row in stored.list_newest(connection, wanted, limit)]
 
 
+def page(core: Core, wanted: Wanted, limit: int) -> dict[str, Any]:
+    """Newest first: {"data", "has_more", "next"}; `next` goes into the next `after`."""
+    with _reading(core, wanted.scope) as connection:
+        found = list(reversed(stored.list_newest(connection, wanted, limit + 1)))
+    return listing(found, limit, "inbox_event", _shown)
+
+
 def count(core: Core, wanted: Wanted) -> int:
-    with core.database.unscoped() as connection:
+    with _reading(core, wanted.scope) as connection:
         return stored.count(connection, wanted)
 
 
-def show(core: Core, inbox_id: UUID) -> dict[str, Any]:
-    """An event, whether its body is still kept, and the jobs that will read it. Raises NotFoundError."""
-    scope = _scope(core, inbox_id)
-    with core.transaction(scope) as connection:
+def _reading(core: Core, scope: Scope | None) -> AbstractContextManager[Connection]:
+    return core.database.unscoped() if scope is None else core.database.scoped(scope)
+
+
+def show(core: Core, inbox_id: UUID, scope: Scope | None = None) -> dict[str, Any]:
+    """An event, whether its body is still kept, and the jobs that will read it.
+
+    With a scope only an event of that merchant and mode is there. Raises NotFoundError.
+    """
+    with core.transaction(_scope(core, inbox_id, scope)) as connection:
         waiting = stored.lock_jobs(connection, inbox_id)
         event = stored.lock(connection, inbox_id)
     live = [{"id": public_id("job", row["id"]), "status": row["status"], "due": timestamp(row["run_after"])}
@@ -76,12 +91,12 @@ def _shown(row: Row) -> dict[str, Any]:
     }
 
 
-def replay(core: Core, inbox_id: UUID, person: Person) -> dict[str, Any]:
-    """Have an event read again. What it says is applied once, however often it is read.
+def replay(core: Core, inbox_id: UUID, person: Person, scope: Scope | None = None) -> dict[str, Any]:
+    """Have an event read again. What it says is applied once, however often it is read. `scope` as for `show`.
 
     Raises NotFoundError for an unknown event; StateConflict where nothing can or need be done.
     """
-    with core.transaction(_scope(core, inbox_id)) as connection:
+    with core.transaction(_scope(core, inbox_id, scope)) as connection:
         waiting = stored.lock_jobs(connection, inbox_id)
         event = stored.lock(connection, inbox_id)
         _check(event, waiting)
@@ -97,23 +112,29 @@ def replay(core: Core, inbox_id: UUID, person: Person) -> dict[str, Any]:
     }
 
 
-def replay_all(core: Core, wanted: Wanted, person: Person, progress: Progress) -> Replayed:
-    """Each in a commit of its own, the oldest first, so that an interruption costs nothing but the rest."""
-    with core.database.unscoped() as connection:
-        chosen = stored.ids(connection, wanted)
+def replay_all(
+    core: Core, wanted: Wanted, person: Person, progress: Progress | None = None, most: int | None = None
+) -> Replayed:
+    """Each in a commit of its own, the oldest first, so that an interruption costs nothing but the rest.
+
+    `most` of them, where somebody waits for the answer.
+    """
+    with _reading(core, wanted.scope) as connection:
+        chosen = stored.ids(connection, wanted, most)
     left: list[tuple[str, str]] = []
     for number, inbox_id in enumerate(chosen, 1):
         try:
-            replay(core, inbox_id, person)
+            replay(core, inbox_id, person, wanted.scope)
         except StateConflict as refused:
             left.append((public_id("inbox_event", inbox_id), str(refused)))
-        progress(number, len(chosen))
+        if progress is not None:
+            progress(number, len(chosen))
     return Replayed(len(chosen) - len(left), left)
 
 
-def _scope(core: Core, inbox_id: UUID) -> Scope:
-    with core.database.unscoped() as connection:
-        event = stored.find(connection, inbox_id)
+def _scope(core: Core, inbox_id: UUID, scope: Scope | None) -> Scope:
+    with _reading(core, scope) as connection:
+        event = stored.find(connection, inbox_id, scope)
     if event is None:
         name = public_id("inbox_event", inbox_id)
         raise NotFoundError(f"there is no stored event {name}; `tollgate inbox list` shows them")
@@ -127,6 +148,8 @@ def _check(event: Row, waiting: list[Row] | Any) -> None:
         raise StateConflict(
             f"{name} is older than what is kept of bodies: ask with `POST /v1/payments/ID/sync` instead"
         )
+    if event["redacted"]:
+        raise StateConflict(f"the person {name} is about was erased: it is kept redacted, and there is nothing to read")
     for job in waiting:
         job_name = public_id("job", job["id"])
         if job["status"] == "running":
@@ -157,5 +180,6 @@ def _record(connection: Connection, event: Row, person: Person, job_id: UUID) ->
         from_status=event["status"],
         to_status="received",
         cause="person",
+        **person.origin,
         details={"reason": person.reason, "job": public_id("job", job_id)},
     )

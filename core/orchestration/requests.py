@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from core.orchestration import payment_methods, people, restored
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
-from core.persistence.vault import Place
+from core.persistence.vault import DataKey, Place
 from core.providers.base import (
     CaptureRequest,
     ChargeRef,
@@ -47,23 +48,35 @@ def start_request(
     number: int,
     provider_customer: str | None = None,
 ) -> StartRequest:
-    kind = "authorize" if payment["capture"] == "manual" else "charge"
+    return replace(
+        asked_about(payment, transaction_id, number),
+        token=_token(core, connection, scope, payment),
+        saved=_saved(core, connection, scope, payment),
+        save_method=payment["save_method"],
+        provider_customer=provider_customer,
+        person=_person(core, connection, scope, payment["customer_id"]),
+    )
+
+
+def asked_about(payment: Row, transaction_id: UUID, number: int) -> StartRequest:
+    """Of a charge that is never sent, only looked up: without the person, and without what they paid with."""
+    kind: Literal["authorize", "charge"] = "authorize" if payment["capture"] == "manual" else "charge"
     customer_id = payment["customer_id"]
     return StartRequest(
         payment_id=public_id("payment", payment["id"]),
         transaction_id=public_id("transaction", transaction_id),
         provider_key=provider_key(payment["id"], kind, number),
-        kind="authorize" if payment["capture"] == "manual" else "charge",
+        kind=kind,
         amount=payment["amount"],
         currency=payment["currency"],
         method=_METHODS[payment["method"]],
-        token=_token(core, connection, scope, payment),
-        saved=_saved(core, connection, scope, payment),
+        token=None,
+        saved=None,
         off_session=payment["off_session"],
-        save_method=payment["save_method"],
+        save_method=False,
         customer_id=public_id("customer", customer_id) if customer_id is not None else None,
-        provider_customer=provider_customer,
-        person=_person(core, connection, scope, customer_id),
+        provider_customer=None,
+        person=Person(),
         return_url=payment["return_url"],
         description=payment["description"],
         reference=payment["reference"],
@@ -168,8 +181,12 @@ def _start_extra(start: Row) -> dict[str, str]:
 
 
 def seal(core: Core, connection: Connection, scope: Scope, transaction_id: UUID, request: Request) -> bytes:
-    place = Place("transactions", "request_sealed", transaction_id)
-    return core.vault.merchant_key(connection, scope).seal_json(place, dump_request(request))
+    return seal_with(core.vault.merchant_key(connection, scope), transaction_id, request)
+
+
+def seal_with(key: DataKey, transaction_id: UUID, request: Request) -> bytes:
+    """`key` is the merchant's."""
+    return key.seal_json(Place("transactions", "request_sealed", transaction_id), dump_request(request))
 
 
 def stored(core: Core, connection: Connection, scope: Scope, transaction: Row) -> Request:

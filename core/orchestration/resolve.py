@@ -151,7 +151,7 @@ def _hold_question(core: Core, connection: Connection, job: Job, payment: Row, b
 
 def _apply(core: Core, connection: Connection, job: Job, question: Question, result: LookUp) -> str | None:
     """Why a person has to look, where what we heard contradicts what was asked for."""
-    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
+    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference, job_id=job.id)
     if isinstance(result, NotFound | Unknown | NotExecuted):
         # Nothing learned; the transaction's own job counts what was not found.
         provider_manager.heed(core, connection, job.scope, question.account, result, cause)
@@ -228,6 +228,6 @@ def _close(core: Core, connection: Connection, job: Job, answers: list[LookUp]) 
     elif account.provider.capabilities.close_unfinished and begun["provider_id"] is not None:
         jobs.enqueue(connection, job.scope, "cancel_payment", payment_id=payment["id"], arguments={"actor": "clock"})
     else:
-        cause = Cause("clock", "worker", None, job.reference)
+        cause = Cause("clock", "worker", None, job.reference, job_id=job.id)
         status_manager.close_abandoned(core, connection, payment, begun, cause)
     jobs.finish(connection, job)

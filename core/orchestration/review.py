@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.audit import log
+from core.audit.log import Origin
 from core.domain.card_numbers import holds_card_number
 from core.domain.errors import NotFoundError, RequestRefused, StateConflict
 from core.domain.identifiers import public_id
@@ -49,6 +50,13 @@ class Person:
 
     actor: str
     reason: str
+    request_id: str | None = None
+    from_address: str | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """For the audit record."""
+        return {"request_id": self.request_id, "from_address": self.from_address}
 
     def __post_init__(self) -> None:
         """Raises RequestRefused."""
@@ -67,13 +75,13 @@ def _check_text(name: str, text: str, longest: int) -> None:
         raise RequestRefused(f"{name} looks like it holds a card number: leave it out, it would be kept for ever")
 
 
-def requeue(core: Core, job_id: UUID, person: Person) -> dict[str, Any]:
+def requeue(core: Core, job_id: UUID, person: Person, scope: Scope | None = None) -> dict[str, Any]:
     """Have a job in review tried again, with all its tries; it looks up before it sends.
 
-    Raises NotFoundError, StateConflict.
+    With a scope only a job of that merchant and mode is there. Raises NotFoundError, StateConflict.
     """
     try:
-        with _held(core, job_id) as (connection, matter):
+        with _held(core, job_id, scope) as (connection, matter):
             job = matter.job
             if job["kind"] == "sync_payment" and jobs.sync_waits(connection, job["payment_id"]):
                 raise StateConflict(_OTHER_LOOK)
@@ -86,17 +94,30 @@ def requeue(core: Core, job_id: UUID, person: Person) -> dict[str, Any]:
 _OTHER_LOOK = "another look at this payment is queued already and does this one's work: resolve this one as succeeded"
 
 
-def resolve(core: Core, job_id: UUID, verdict: Verdict, person: Person, told: Told | None = None) -> dict[str, Any]:
-    """End a job in review. `told` is what the provider shows, for `executed`.
+def resolve(
+    core: Core,
+    job_id: UUID,
+    verdict: Verdict,
+    person: Person,
+    told: Told | None = None,
+    scope: Scope | None = None,
+) -> dict[str, Any]:
+    """End a job in review. `told` is what the provider shows, for `executed`. `scope` as for `requeue`.
 
     Raises NotFoundError, StateConflict, RequestRefused.
     """
     told = told or Told()
     if verdict != "executed" and told != Told():
         raise RequestRefused("the provider's id and amount are told with executed, and with nothing else")
-    with _held(core, job_id) as (connection, matter):
+    with _held(core, job_id, scope) as (connection, matter):
         job = matter.job
-        cause = Cause("person", person.actor, None, f"job {public_id('job', job['id'])}")
+        cause = Cause(
+            "person",
+            person.actor,
+            reference=f"job {public_id('job', job['id'])}",
+            job_id=job["id"],
+            **person.origin,
+        )
         if verdict == "executed":
             review_outcomes.executed(core, connection, matter, told, cause)
         elif verdict == "not_executed":
@@ -112,11 +133,11 @@ def resolve(core: Core, job_id: UUID, verdict: Verdict, person: Person, told: To
 
 
 @contextmanager
-def _held(core: Core, job_id: UUID) -> Iterator[tuple[Connection, Matter]]:
+def _held(core: Core, job_id: UUID, scope: Scope | None) -> Iterator[tuple[Connection, Matter]]:
     """The job in review with what it is about, all locked, in the order in which every road locks."""
     name = public_id("job", job_id)
-    with core.database.unscoped() as connection:
-        seen = review_rows.find_job(connection, job_id)
+    with core.database.unscoped() if scope is None else core.database.scoped(scope) as connection:
+        seen = review_rows.find_job(connection, job_id, scope)
     if seen is None:
         raise NotFoundError(f"there is no job {name}; `tollgate jobs list` shows those that wait for a person")
     _check_in_review(seen)
@@ -153,6 +174,8 @@ def _end(connection: Connection, job: Row, status: str, person: Person, details:
         from_status=job["status"],
         to_status=status,
         cause="person",
+        **person.origin,
+        job_id=job["id"],
         details={**details, "reason": person.reason, "in_review_for": code},
     )
     transaction = details.get("transaction")

@@ -162,6 +162,20 @@ def check_settled(held: Matter, verdict: str) -> None:
         )
 
 
+def plain_verdicts(held: Matter) -> list[str]:
+    """How a job may end of which no operation is undecided."""
+    fitting = [verdict for verdict in ("succeeded", "failed") if _settles(held, verdict)]
+    return fitting or ["not_executed"]  # nothing was sent for it
+
+
+def _settles(held: Matter, verdict: str) -> bool:
+    try:
+        check_settled(held, verdict)
+    except StateConflict:
+        return False
+    return True
+
+
 def _did_its_work(held: Matter) -> bool:
     if held.job["kind"] == "create_payment":
         return held.payment is not None and held.payment["status"] != "processing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from core.domain.money import Money
 from core.domain.representations import timestamp
 from core.orchestration import review_outcomes
 from core.orchestration.context import Core
+from core.orchestration.reading import listing
 from core.persistence.database import Scope, present
 from core.persistence.queries import payments as rows
 from core.persistence.queries import review as review_rows
@@ -27,6 +29,14 @@ def list_jobs(core: Core, wanted: review_rows.Wanted) -> list[dict[str, Any]]:
     """Newest last. `waits_seconds`: since it was handed over, since it was due, or since its worker was last heard."""
     with core.database.unscoped() as connection:
         return [_listed(row) for row in review_rows.list_jobs(connection, wanted)]
+
+
+def page(core: Core, scope: Scope, wanted: review_rows.Wanted) -> dict[str, Any]:
+    """Of one merchant and mode, newest first: {"data", "has_more", "next"}."""
+    mine = replace(wanted, merchant_id=scope.merchant_id, mode=scope.mode, limit=wanted.limit + 1)
+    with core.database.scoped(scope) as connection:
+        found = list(reversed(review_rows.list_jobs(connection, mine)))
+    return listing(found, wanted.limit, "job", _listed)
 
 
 def _listed(row: Row) -> dict[str, Any]:
@@ -64,13 +74,13 @@ def _job(row: Row) -> dict[str, Any]:
     }
 
 
-def show(core: Core, job_id: UUID) -> dict[str, Any]:
+def show(core: Core, job_id: UUID, scope: Scope | None = None) -> dict[str, Any]:
     """A job with its transaction, its open findings, what persons decided before, and what can be done now.
 
-    Raises NotFoundError.
+    With a scope only a job of that merchant and mode is there. Raises NotFoundError.
     """
-    with core.database.unscoped() as connection:
-        job = review_rows.find_job(connection, job_id)
+    with core.database.unscoped() if scope is None else core.database.scoped(scope) as connection:
+        job = review_rows.find_job(connection, job_id, scope)
     if job is None:
         raise NotFoundError(f"there is no job {public_id('job', job_id)}; `tollgate jobs list` shows them")
     with core.transaction(Scope(job["merchant_id"], job["mode"])) as connection:
@@ -89,7 +99,46 @@ def show(core: Core, job_id: UUID) -> dict[str, Any]:
         "transactions": [] if held.transaction is None else [_transaction(held.transaction)],
         "findings": [_finding(row) for row in findings],
         "decided": decided,
+        "next_attempt_at": timestamp(job["run_after"]) if job["status"] == "queued" else None,
+        "target": _target(job),
+        "choices": choices(held),
         "what_to_do": _what_to_do(held),
+    }
+
+
+def _target(job: Row) -> str | None:
+    """Public id of what the job is about, where that is neither payment nor transaction."""
+    kind = _TARGETS.get(job["kind"])
+    return None if kind is None or job["target_id"] is None else public_id(kind, job["target_id"])
+
+
+_TARGETS = {
+    "refund_payment": "refund",
+    "deliver_event": "event",
+    "process_webhook": "inbox_event",
+    "reconcile": "reconciliation_run",
+    "forget_method": "payment_method",
+    "push_customer": "customer",
+    "sync_dispute": "dispute",
+    "send_evidence": "dispute",
+    "accept_dispute": "dispute",
+}
+
+
+def choices(held: review_outcomes.Matter) -> dict[str, Any]:
+    """What a person may decide: {"requeue", "verdicts", "asks_id", "asks_amount"}; nothing unless it is in review."""
+    if held.job["status"] != "needs_review":
+        return {"requeue": False, "verdicts": [], "asks_id": False, "asks_amount": False}
+    told = held.transaction
+    if told is None or not held.undecided or (held.job["kind"] not in review_outcomes.SENDS and not held.contradicted):
+        verdicts, told = list(review_outcomes.plain_verdicts(held)), None
+    else:
+        verdicts = ["executed", "not_executed"]
+    return {
+        "requeue": True,
+        "verdicts": verdicts,
+        "asks_id": told is not None and told["kind"] in review_outcomes.MAKES_OBJECT,
+        "asks_amount": told is not None and told["kind"] in review_outcomes.MOVES_MONEY,
     }
 
 

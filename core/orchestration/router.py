@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,8 @@ from sqlalchemy.engine import Connection
 
 from core.domain.errors import CapabilityUnsupported, FieldError, RequestRefused
 from core.domain.identifiers import public_id
+from core.orchestration.breaker import State
+from core.orchestration.health import Standing
 from core.persistence.queries import opening
 from core.persistence.tables import provider_accounts
 from core.providers.base import Capabilities
@@ -35,20 +37,48 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """The accounts a route names for a payment, first to last, by their public ids; `by` says which rule did."""
+
+    accounts: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """One account and, if it cannot carry the payment, the reasons in words a person can act on."""
+    """One account and, if it cannot carry the payment, the reasons in words a person can act on.
+
+    `health` is that of its charges, where it was looked at.
+    """
 
     account_id: UUID
     provider: str
     name: str
     reasons: tuple[str, ...]
+    health: Standing | None = None
+
+    @property
+    def label(self) -> str:
+        """Where a provider's name alone would not tell accounts apart."""
+        return f"{self.provider} {public_id('provider_account', self.account_id)}"
+
+    @property
+    def is_down(self) -> bool:
+        return self.health is not None and self.health.state is State.OPEN
 
     def as_dict(self) -> dict[str, Any]:
-        return {
+        shown = {
             "account": public_id("provider_account", self.account_id),
             "provider": self.provider,
             "eligible": not self.reasons,
             "reasons": list(self.reasons),
+        }
+        if self.health is None:
+            return shown
+        health = self.health
+        return {
+            **shown,
+            "health": {"circuit": health.state.value, "calls": health.calls, "success": health.success},
         }
 
 
@@ -112,20 +142,44 @@ _ACCOUNTS = (
 )
 
 
-def candidates(connection: Connection, merchant_id: UUID, mode: str, wish: Wish) -> list[Candidate]:
-    """Every account of the merchant and mode in order of priority, with what speaks against it."""
+def candidates(
+    connection: Connection, merchant_id: UUID, mode: str, wish: Wish, order: Order | None = None
+) -> list[Candidate]:
+    """Every account of the merchant and mode in the order in which they are tried, with what speaks against each.
+
+    The order is that of a route, else that of their priority. A saved method goes to the account that keeps it, and a
+    provider that was asked for is heeded also where the route names none of its accounts.
+    """
+    accounts = list(_accounts(connection, merchant_id, mode))
+    ranks = _ranks(accounts, wish, order)
     found = []
-    for account_id, provider, name, status in _accounts(connection, merchant_id, mode):
+    for account_id, provider, name, status in accounts:
         if wish.provider_pin is not None and provider != wish.provider_pin:
             reasons: tuple[str, ...] = (f"the request asks for {wish.provider_pin}",)
         elif wish.account_id not in (None, account_id):
             reasons = ("the saved payment method belongs to another account",)
+        elif order is not None and ranks is not None and account_id not in ranks:
+            reasons = (f"{order.by} does not name it",)
         elif status != "enabled":
             reasons = (f"the account is {status}",)
         else:
             reasons = reasons_against(PROVIDERS[provider].capabilities, wish)
         found.append(Candidate(account_id, provider, name, reasons))
-    return found
+    return found if ranks is None else sorted(found, key=lambda one: ranks.get(one.account_id, len(ranks)))
+
+
+def _ranks(accounts: Sequence[tuple[UUID, str, str, str]], wish: Wish, order: Order | None) -> dict[UUID, int] | None:
+    """Which of the accounts the route names, and in what order; None where it has no say."""
+    if order is None or wish.account_id is not None:
+        return None
+    places = {name: place for place, name in enumerate(order.accounts)}
+    named = [(account_id, provider, public_id("provider_account", account_id)) for account_id, provider, *_ in accounts]
+    ranks = {account_id: places[shown] for account_id, _, shown in named if shown in places}
+    if wish.provider_pin is not None and not any(
+        account_id in ranks for account_id, provider, _ in named if provider == wish.provider_pin
+    ):
+        return None
+    return ranks
 
 
 def _accounts(connection: Connection, merchant_id: UUID, mode: str) -> Iterable[tuple[UUID, str, str, str]]:
@@ -137,6 +191,15 @@ def _accounts(connection: Connection, merchant_id: UUID, mode: str) -> Iterable[
 
 def eligible(found: Sequence[Candidate], used: frozenset[UUID] = frozenset()) -> list[Candidate]:
     return [one for one in found if not one.reasons and one.account_id not in used]
+
+
+def with_health(found: Sequence[Candidate], standings: Mapping[UUID, Standing]) -> list[Candidate]:
+    return [replace(one, health=standings.get(one.account_id)) for one in found]
+
+
+def down_last(found: Sequence[Candidate]) -> list[Candidate]:
+    """In the same order, but those whose circuit is open behind the others."""
+    return sorted(found, key=lambda one: one.is_down)
 
 
 def require_eligible(found: Sequence[Candidate], wish: Wish) -> None:
@@ -153,7 +216,12 @@ def require_eligible(found: Sequence[Candidate], wish: Wish) -> None:
             f"no account at {who} is set up for this merchant and mode; add one with `tollgate accounts add`",
             code="no_provider_account",
         )
-    errors = [FieldError(_field(reason), f"{one.provider}: {reason}") for one in relevant for reason in one.reasons]
+    several = {one.provider for one in relevant if sum(each.provider == one.provider for each in relevant) > 1}
+    errors = [
+        FieldError(_field(reason), f"{one.label if one.provider in several else one.provider}: {reason}")
+        for one in relevant
+        for reason in one.reasons
+    ]
     if any(one.reasons == (SUSPENDED,) for one in relevant):
         what = "the provider refuses our credentials; whoever runs Tollgate replaces them with `tollgate accounts add`"
         raise RequestRefused(what, code="provider_misconfigured", errors=errors)

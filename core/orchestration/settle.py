@@ -26,7 +26,18 @@ from core.domain.outcomes import (
     failover_key,
 )
 from core.domain.statuses import may_step
-from core.orchestration import announce, jobs, provider_manager, restored, retries, router, starting, status_manager
+from core.orchestration import (
+    announce,
+    jobs,
+    provider_manager,
+    restored,
+    retries,
+    router,
+    routing,
+    stakes,
+    starting,
+    status_manager,
+)
 from core.orchestration.context import Cause, Core
 from core.orchestration.failover import CROSSES, KEPT_BACK, Decision
 from core.orchestration.jobs import Job, LeaseLost
@@ -123,7 +134,7 @@ def _cause(step: Step, job: Job) -> Cause:
     """What taught us: the answer to a send, or a look-up."""
     kind: Literal["answer", "look_up"] = "look_up" if isinstance(step, Ask) else "answer"
     took_ms = step.took_ms if isinstance(step, Send) else None
-    return Cause(kind, "worker", job.arguments.get("request_id"), job.reference, took_ms)
+    return Cause(kind, "worker", job.arguments.get("request_id"), job.reference, took_ms, job_id=job.id)
 
 
 def _not_executed(
@@ -215,7 +226,8 @@ def _another(
     starts = retries.starts_of(rows.transactions_of(connection, payment["id"]))
     used = starting.used_accounts(starts) | retries.left_behind(payment, starts) | {transaction["provider_account_id"]}
     wish = starting.wish_of(connection, payment)
-    found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish)
+    order = routing.order_of(payment["route"])
+    found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish, order)
     return bool(router.eligible(found, used))
 
 
@@ -363,7 +375,7 @@ def _never_delivered(payment: Row, transaction: Row, result: LookUp) -> bool:
 
 def _deliver_anew(core: Core, connection: Connection, job: Job, payment: Row, transaction: Row) -> Step | None:
     lost = NotExecuted(NotExecutedReason.NOT_FOUND, starting.NEVER_DELIVERED)
-    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference)
+    cause = Cause("look_up", "worker", job.arguments.get("request_id"), job.reference, job_id=job.id)
     status_manager.apply(core, connection, payment, transaction, lost, cause, keep_payment=True)
     jobs.requeue(connection, job, 0.0)
     return None
@@ -381,6 +393,7 @@ def _review(connection: Connection, job: Job, transaction: Row, kind: str, why: 
         payment_id=transaction["payment_id"],
         transaction_id=transaction["id"],
         job_id=job.id,
+        **stakes.of_transaction(transaction, {}),
     )
     jobs.finish(connection, job, "needs_review", {"code": kind, "message": why})
 

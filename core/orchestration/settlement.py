@@ -26,6 +26,7 @@ from core.domain.outcomes import (
     Unknown,
 )
 from core.domain.statuses import CHARGE_KINDS, SURPLUS_ONLY, may_step
+from core.orchestration import stakes
 from core.orchestration.failover import CLOSES
 
 Row = Mapping[Any, Any]
@@ -96,6 +97,7 @@ class Plan:
     refund: dict[str, Any] = field(default_factory=dict)
     next_action: NextAction | None = None
     finding: tuple[str, dict[str, Any]] | None = None
+    theirs: dict[str, Any] = field(default_factory=dict)  # what the provider says, as evidence of the finding
     surplus_received: bool = False
     review: str | None = None  # a person has to look; the words say why
     stale: bool = False  # older than what is known: nothing is changed
@@ -161,6 +163,7 @@ def _contradicted(made: Plan, payment: Row, transaction: Row, facts: Facts, diff
         made.payment_status = "processing"  # the customer has done their part, whatever the sum is
     made.review = difference
     made.finding = ("amount_mismatch", {"difference": difference})
+    made.theirs = stakes.said(facts)
     return made
 
 
@@ -238,12 +241,14 @@ def _surplus(made: Plan, payment: Row, transaction: Row, facts: Facts) -> None:
     if transaction["kind"] == "authorize":
         made.transaction["surplus"] = True
         made.finding = ("surplus_authorization", {"amount": transaction["amount"]})
+        made.theirs = stakes.said(facts)
         return
     received = facts.amount_received if facts.amount_received is not None else transaction["amount"]
     made.transaction["surplus"] = True
     made.payment["amount_received"] = payment["amount_received"] + received
     made.surplus_received = True
     made.finding = ("surplus_received", {"amount": received, "currency": transaction["currency"]})
+    made.theirs = stakes.said(facts)
 
 
 def _taken(payment: Row, transaction: Row, facts: Facts) -> dict[str, Any]:

@@ -8,22 +8,26 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from core.domain.identifiers import new_id
+from core.domain.identifiers import new_id, public_id
 from core.domain.outcomes import CUSTOMER_GONE
 from core.domain.statuses import FINAL_PAYMENT
 from core.orchestration import (
     announce,
     enrol,
+    failover,
+    health,
     jobs,
     payment_methods,
     provider_manager,
     requests,
     retries,
     router,
+    routing,
     status_manager,
 )
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job
+from core.orchestration.router import Candidate
 from core.orchestration.steps import Enrol, Step
 from core.persistence import pipeline
 from core.persistence.database import Scope
@@ -76,8 +80,10 @@ def _has_to_wait(core: Core, connection: Connection, job: Job, payment: Row, sen
 
 def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent: Sequence[Row]) -> Step | None:
     starts = [row for row in sent if status_manager.is_start(row)]
-    found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish_of(connection, payment))
+    found = _candidates(core, connection, job, payment)
     left = router.eligible(found, used_accounts(starts) | retries.left_behind(payment, starts))
+    if payment["method"] in failover.CROSSES:  # a token is good at one account alone, healthy or not
+        left = router.down_last(left)
     if not left or len(starts) >= MAX_STARTS:
         status_manager.fail_unsent(core, connection, payment, _last_decline(starts), announce.cause_of(job))
         jobs.finish(connection, job)
@@ -89,7 +95,7 @@ def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent
     chosen = {
         "provider": left[0].provider,
         "provider_account_id": left[0].account_id,
-        "route": {"chosen": left[0].as_dict()["account"], "candidates": [one.as_dict() for one in found]},
+        "route": {**(payment["route"] or {}), **_chosen(left[0], found)},
     }
     transaction_id, number = new_id(), len(starts) + 1
     try:
@@ -100,6 +106,18 @@ def _start_anew(core: Core, connection: Connection, job: Job, payment: Row, sent
         return None
     pipeline.update(connection, payments, payment["id"], chosen)
     return announce.announce_new(core, connection, job, payment, account, request.kind, number, transaction_id, request)
+
+
+def _candidates(core: Core, connection: Connection, job: Job, payment: Row) -> list[Candidate]:
+    """Every account in the order that the payment's route gave it, with how each stands now."""
+    wish, order = wish_of(connection, payment), routing.order_of(payment["route"])
+    found = router.candidates(connection, job.scope.merchant_id, job.scope.mode, wish, order)
+    return router.with_health(found, health.standing(core, job.scope, [one.account_id for one in found]))
+
+
+def _chosen(first: Candidate, found: Sequence[Candidate]) -> dict[str, Any]:
+    shown = [one.as_dict() for one in found]
+    return {"chosen": public_id("provider_account", first.account_id), "candidates": shown}
 
 
 def wish_of(connection: Connection, payment: Row) -> router.Wish:

@@ -19,7 +19,7 @@ from core.domain import representations
 from core.domain.identifiers import new_id
 from core.domain.outcomes import CANCEL_AFTER_DECLINE, DisputeFacts, Facts, NextAction, Outcome
 from core.domain.statuses import CHARGE_KINDS, FINAL_PAYMENT, check_step
-from core.orchestration import dispute_plan, jobs, keepsakes, retries, settlement, traces
+from core.orchestration import dispute_plan, jobs, keepsakes, retries, settlement, stakes, traces
 from core.orchestration.backoff import spread
 from core.orchestration.context import Cause, Core
 from core.persistence import pipeline
@@ -43,6 +43,7 @@ _NEW_PAYMENT: Mapping[str, Any] = {
     "event_sequence": 1,
     "save_method": False,
     "off_session": False,
+    "payer_erased": False,
 }
 
 
@@ -133,7 +134,7 @@ def apply(
     refund = rows.lock_refund(connection, transaction["refund_id"]) if transaction["refund_id"] else None
     plan = settlement.plan(payment, transaction, refund, outcome)
     if cause.kind != "webhook":  # the inbox keeps those
-        traces.store_body(core, connection, transaction, outcome)
+        traces.store_body(core, connection, payment, transaction, outcome)
     plan.transaction.update({} if cause.took_ms is None else {"call_ms": cause.took_ms})
     if keep_payment or retries.keeps_open(connection, payment, transaction, outcome):
         plan.payment_status, plan.payment = None, {}
@@ -202,8 +203,9 @@ def apply_without_transaction(
     else:
         _change_payment(core, connection, payment, "canceled", {}, cause)
     details = {"operation": operation, "reference": cause.reference}
-    key = f"{payment['id']}:{operation}"
-    open_finding(connection, _scope(payment), "operation_not_ours", key, details, payment_id=payment["id"])
+    key, told = f"{payment['id']}:{operation}", {"operation": operation, "amount": amount}
+    at_stake = stakes.of_payment(payment, payment["amount_authorized"] if amount is None else amount, told)
+    open_finding(connection, _scope(payment), "operation_not_ours", key, details, payment_id=payment["id"], **at_stake)
     return True
 
 
@@ -217,15 +219,18 @@ def adopt_refund(core: Core, connection: Connection, payment: Row, news: News, c
         values = {"amount": facts.amount, "origin": "provider", "provider_id": news.provider_id}
         refund = create_refund(connection, payment, values, cause)
         details = {"amount": facts.amount, "reference": cause.reference}
-        open_finding(
-            connection, _scope(payment), "refund_not_ours", news.provider_id, details, payment_id=payment["id"]
-        )
+        told = {"refund": news.provider_id, **stakes.said(facts)}
+        at_stake = stakes.of_payment(payment, facts.amount, told)
+        about = {"payment_id": payment["id"], **at_stake}
+        open_finding(connection, _scope(payment), "refund_not_ours", news.provider_id, details, **about)
     plan = settlement.plan_refund(payment, refund, news.outcome)
     changed = _change_payment(core, connection, payment, None, plan.payment, cause)
     _change_refund(connection, changed, refund, plan, None, cause)
     if plan.finding is not None:
         kind, told = plan.finding
-        open_finding(connection, _scope(payment), kind, str(refund["id"]), told, payment_id=payment["id"])
+        at_stake = stakes.of_payment(payment, refund["amount"], {"refund": refund["provider_id"]})
+        about = {"payment_id": payment["id"], **at_stake}
+        open_finding(connection, _scope(payment), kind, str(refund["id"]), told, **about)
     return "a refund made at the provider"
 
 
@@ -247,7 +252,7 @@ def apply_dispute(
         dispute = _create(connection, scope, "dispute", values, facts.status, cause, payment["id"])
     payment = _change_payment(core, connection, payment, None, plan.payment, cause)
     if plan.told:
-        traces.keep_raw(core, connection, transaction, facts.raw)
+        traces.keep_raw(core, connection, payment, transaction, facts.raw)
         body = {"dispute": representations.dispute(dispute), "payment": representations.event_payment(payment)}
         traces.emit(connection, scope, f"dispute.{dispute['status']}", payment["id"], body)
     if plan.changed and plan.status is None:
@@ -256,7 +261,8 @@ def apply_dispute(
         )
     if plan.finding is not None:
         kind, details = plan.finding
-        open_finding(connection, scope, kind, str(dispute["id"]), details, payment_id=payment["id"])
+        at_stake = stakes.of_payment(payment, dispute["amount"], {"dispute": facts.provider_id, "status": facts.status})
+        open_finding(connection, scope, kind, str(dispute["id"]), details, payment_id=payment["id"], **at_stake)
     return AppliedDispute(payment, dispute, plan.stale)
 
 
@@ -373,6 +379,7 @@ def _report(connection: Connection, payment: Row, transaction: Row, plan: settle
             details,
             payment_id=payment["id"],
             transaction_id=transaction["id"],
+            **stakes.of_transaction(transaction, plan.theirs, details.get("amount")),
         )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from core.domain.identifiers import PREFIXES, public_id
 from core.domain.money import Money
 from core.domain.representations import timestamp
+from core.orchestration import route_words
 
 Row = Mapping[Any, Any]
 Entry = tuple[datetime, int, dict[str, Any]]
@@ -42,7 +43,7 @@ _REQUESTS = {
     "send_evidence": "Asked to answer the dispute with evidence",
     "accept_dispute": "Asked to accept the dispute",
 }
-_OPERATIONS = {
+OPERATIONS = {
     "charge": "charge",
     "authorize": "authorization",
     "capture": "capture",
@@ -96,16 +97,21 @@ def _id(kind: str, value: UUID | None) -> str | None:
     return None if value is None else public_id(kind, value)
 
 
-def _route(payment: Row) -> Iterator[Entry]:
+def names_of(accounts: Sequence[Row]) -> dict[str, str]:
+    return {public_id("provider_account", one["id"]): one["name"] for one in accounts}
+
+
+def _route(payment: Row, names: route_words.Names) -> Iterator[Entry]:
     if payment["route"] is None:
         return
-    chosen = f"Routed to {payment['provider']}" if payment["provider"] else "No provider chosen"
+    kept = payment["route"]
     details = {
         "account": _id("provider_account", payment["provider_account_id"]),
         "asked_for": payment["provider_pin"],
-        "decision": payment["route"],
+        "in_words": route_words.lines(kept, names),
+        "decision": kept,
     }
-    yield _entry(payment["created_at"], "route.decided", chosen, details)
+    yield _entry(payment["created_at"], "route.decided", route_words.summary(kept, payment["provider"]), details)
 
 
 def _jobs(row: Row, accepted: Mapping[UUID, datetime]) -> Iterator[Entry]:
@@ -130,7 +136,7 @@ def _jobs(row: Row, accepted: Mapping[UUID, datetime]) -> Iterator[Entry]:
 
 
 def _transactions(row: Row) -> Iterator[Entry]:
-    what = f"{_OPERATIONS[row['kind']]} of {money(row['amount'], row['currency'])}"
+    what = f"{OPERATIONS[row['kind']]} of {money(row['amount'], row['currency'])}"
     base = {
         "transaction": public_id("transaction", row["id"]),
         "operation": row["kind"],
@@ -289,7 +295,7 @@ _TELLERS: Mapping[str, Callable[[Row], Iterator[Entry]]] = {
 
 def tell(payment: Row, found: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
     """Entries {at, kind, summary, details} in order of time; public ids only, nothing sealed."""
-    entries = list(_route(payment))
+    entries = list(_route(payment, names_of(found["accounts"])))
     accepted = {row["id"]: row["created_at"] for row in found["refunds"]}
     accepted |= {row["id"]: payment["created_at"] for row in found["jobs"] if row["kind"] == "create_payment"}
     for row in found["jobs"]:

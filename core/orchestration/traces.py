@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from core.audit import log
 from core.domain.identifiers import new_id
 from core.domain.outcomes import Outcome
+from core.domain.redaction import redact_body
 from core.orchestration import jobs
 from core.orchestration.context import Caller, Cause, Core
 from core.persistence import pipeline
@@ -23,16 +24,19 @@ from core.persistence.vault import Place
 Row = Mapping[Any, Any]
 
 
-def store_body(core: Core, connection: Connection, transaction: Row, outcome: Outcome) -> None:
+def store_body(core: Core, connection: Connection, payment: Row, transaction: Row, outcome: Outcome) -> None:
     """Keep what the provider said, sealed, beside what we made of it."""
     facts = getattr(outcome, "facts", None)
-    keep_raw(core, connection, transaction, facts.raw if facts is not None else getattr(outcome, "raw", None))
+    raw = facts.raw if facts is not None else getattr(outcome, "raw", None)
+    keep_raw(core, connection, payment, transaction, raw)
 
 
-def keep_raw(core: Core, connection: Connection, transaction: Row, raw: Mapping[str, Any] | None) -> None:
-    """The same for a body alone; None is nothing to keep."""
+def keep_raw(core: Core, connection: Connection, payment: Row, transaction: Row, raw: Mapping[str, Any] | None) -> None:
+    """The same for a body alone; None is nothing to keep. Of a person who was erased it keeps no name."""
     if raw is None:
         return
+    if payment["payer_erased"]:
+        raw = redact_body(raw)
     scope, body_id = Scope(transaction["merchant_id"], transaction["mode"]), new_id()
     sealed = core.vault.merchant_key(connection, scope).seal_json(Place("bodies", "sealed", body_id), raw)
     rows.insert_body(connection, scope, "transaction", transaction["id"], body_id, sealed)
@@ -88,6 +92,8 @@ def audit(
         to_status=target,
         cause=cause.kind,
         request_id=cause.request_id,
+        job_id=cause.job_id,
+        from_address=cause.from_address,
         details=details,
     )
 
@@ -99,8 +105,13 @@ def audit_request(
     verb: str,
     subject_id: UUID,
     details: Mapping[str, Any] | None = None,
+    *,
+    payment_id: UUID | None = None,
+    job_id: UUID | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
 ) -> None:
-    """What a caller did to a row that has no status and belongs to no payment."""
+    """What a caller did that is no step of a status."""
     log.record(
         connection,
         scope=caller.scope,
@@ -108,7 +119,12 @@ def audit_request(
         action=f"{subject}.{verb}",
         subject_kind=subject,
         subject_id=subject_id,
+        payment_id=payment_id,
+        job_id=job_id,
         cause="request",
         request_id=caller.request_id,
+        from_address=caller.from_address,
+        before=before,
+        after=after,
         details=details,
     )

@@ -10,6 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from core.audit import log
 from core.domain.errors import FieldError, NotFoundError, RequestRefused
 from core.domain.events import check_event_types
 from core.domain.identifiers import new_id, public_id
@@ -26,6 +27,8 @@ from core.persistence.queries import outbox as rows
 #: Each enabled one gets every event it asked for; more than this is a mistake, or a fan-out of somebody else's.
 MOST_ENDPOINTS = 16
 MAX_DESCRIPTION = 500
+#: What the audit log says of an endpoint; its URL may hold a token of the merchant's own.
+_TOLD = ("event_types", "enabled", "disabled_reason")
 _COUNT_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('tollgate.endpoints.' || :merchant, 0))")
 
 Row = Mapping[Any, Any]
@@ -102,7 +105,7 @@ def update(
         # The URL may hold a token of the merchant's own, so only the names of what changed are kept.
         changed = sorted(name for name, value in values.items() if row[name] != value)
         if changed:
-            row = rows.update_endpoint(connection, endpoint_id, values)
+            before, row = row, rows.update_endpoint(connection, endpoint_id, values)
             traces.audit_request(
                 connection,
                 caller,
@@ -110,6 +113,7 @@ def update(
                 "updated",
                 endpoint_id,
                 {"changed": changed, "enabled": row["enabled"]},
+                **log.changes(before, row, *_TOLD),
             )
         return Accepted(200, representation(row), None, False)
 

@@ -17,6 +17,7 @@ from psycopg2 import errorcodes
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR
 from sqlalchemy.engine import Connection, Engine, make_url
 
+from core import metrics
 from core.persistence import pipeline
 
 #: Set on the server for each session of ours, times in milliseconds where no unit stands: what, how much, why.
@@ -47,6 +48,8 @@ _NOW = "now"
 _PATIENCE = 5.0
 #: Marks an engine whose connections need no word about it at each use.
 _OWN_BEGIN = "tollgate_own_begin"
+#: The name under which a pool is counted, in the engine's options.
+_APPLICATION = "tollgate_application"
 
 #: How long a transaction waits for another's lock; the connections are opened with it.
 LOCK_TIMEOUT = 5.0
@@ -78,7 +81,6 @@ def driver_url(url: str) -> str:
 _PREPARED_OPTIONS = "-c enable_seqscan=off"
 _AUTOCOMMIT: dict[str, Any] = {
     "isolation_level": "AUTOCOMMIT",
-    "execution_options": {_OWN_BEGIN: True},
     # `Database` gives a connection back as it took it; a reset would only cost time.
     "pool_reset_on_return": None,
 }
@@ -103,6 +105,7 @@ def create_engine(url: str, pool_size: int, application: str = "tollgate", *, au
             "application_name": application,
             **CLIENT_SETTINGS,
         },
+        execution_options={_APPLICATION: application, _OWN_BEGIN: autocommit},
         **(_AUTOCOMMIT if autocommit else {}),
     )
     sa.event.listen(engine, "checkout", _refuse_dead)
@@ -166,12 +169,17 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         # The pool is the engine's; `BEGIN` is ours, so that it travels with the first statement.
         self.engine = engine
-        self._own = engine.get_execution_options().get(_OWN_BEGIN, False)
+        options = engine.get_execution_options()
+        self._own = options.get(_OWN_BEGIN, False)
         self._sending = engine if self._own else engine.execution_options(isolation_level="AUTOCOMMIT")
         # Kept open between transactions, the newest on top: taking one from SQLAlchemy costs as much as two statements.
         self._idle: deque[Connection] = deque()
         self._free = threading.BoundedSemaphore(engine.pool.size())  # type: ignore[attr-defined]
         sa.event.listen(engine, "engine_disposed", self._close_idle)
+        pool = options.get(_APPLICATION, "tollgate")
+        self._used = metrics.POOL_USED.labels(pool)
+        if self._own:
+            metrics.POOL_SIZE.labels(pool).inc(engine.pool.size())  # type: ignore[attr-defined]
 
     @contextmanager
     def scoped(self, scope: Scope, lock_timeout: float = LOCK_TIMEOUT) -> Iterator[Connection]:
@@ -228,6 +236,7 @@ class Database:
             return self._sending.connect()
         if not self._free.acquire(timeout=_PATIENCE):
             raise sa.exc.TimeoutError(f"no connection was free for {_PATIENCE:.0f} s")
+        self._used.inc()
         try:
             while self._idle:
                 try:
@@ -240,10 +249,10 @@ class Database:
                 connection.close()
             return self._sending.connect()
         except sa.exc.InvalidRequestError as error:  # each new connection was dead again: the server is going down
-            self._free.release()
+            self._let_go()
             raise sa.exc.OperationalError(None, None, error) from error
         except BaseException:
-            self._free.release()
+            self._let_go()
             raise
 
     def _give_back(self, connection: Connection) -> None:
@@ -261,7 +270,11 @@ class Database:
                     connection.rollback()  # SQLAlchemy's own notion of one; nothing is sent
                 self._idle.append(connection)
         finally:
-            self._free.release()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._used.dec()
+        self._free.release()
 
     def _close_idle(self, engine: Engine) -> None:
         while self._idle:

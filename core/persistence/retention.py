@@ -23,6 +23,7 @@ KEPT: Mapping[str, Kept] = {
     "events": Kept("keep_events", "listed, delivered again; one not delivered yet keeps its month", _DETACHED),
     "deliveries": Kept("keep_deliveries", "answers a merchant who asks what was sent", _DETACHED),
     "audit_log": Kept("keep_audit", "proves who did what", "its months are detached and stay, to be archived by you"),
+    "audit_seals": Kept(None, "proves that the log was not changed, months that were taken off included"),
     "jobs": Kept(
         "keep_jobs", "webhooks, deliveries and look-ups by the clock; a job that a caller asked for is kept for ever, "
         "since its idempotency key leads to it", "deleted in batches of a thousand",
@@ -36,6 +37,9 @@ KEPT: Mapping[str, Kept] = {
     "refunds": Kept(None, "the books"),
     "disputes": Kept(None, "the books"),
     "customers": Kept(None, "until they are erased; an id and nothing else stays"),
+    "erasures": Kept(None, "a backup from before an erasure must not undo it; ids alone"),
+    "sealing_keys": Kept(None, "a wrong or missing key is told by it"),
+    "key_rotations": Kept(None, "a few rows: what was rotated when"),
     "provider_customers": Kept(None, "where a customer has to be forgotten too"),
     "payment_methods": Kept(None, "until they are forgotten; an empty row stays"),
     "data_keys": Kept(None, "without it nothing sealed can be read; a customer's goes when they are erased"),
@@ -49,6 +53,11 @@ KEPT: Mapping[str, Kept] = {
     "merchants": Kept(None, "everything names one"),
     "provider_accounts": Kept(None, "transactions name theirs"),
     "api_keys": Kept(None, "the audit log names them, also when they are revoked"),
+    "administrators": Kept(None, "the audit log names them, also when they are disabled"),
+    "administrator_sessions": Kept(None, "a row a login: who was there, from where, and until when"),
+    "administrator_spare_codes": Kept(None, "ten rows an administrator, used ones too: none opens twice"),
+    "administrator_devices": Kept(None, "a row a browser"),
+    "installation_keys": Kept(None, "without them administrators' codes cannot be read"),
     "webhook_endpoints": Kept(None, "deliveries name theirs, also when they are deleted"),
     "unknown_words": Kept(None, "a few rows, counted"),
     "app_clock": Kept(None, "one row"),
@@ -56,6 +65,7 @@ KEPT: Mapping[str, Kept] = {
     "alembic_version": Kept(None, "one row"),
     "detached_partitions": Kept(None, "a row a month: says what was taken off and when it was dropped"),
     "retention_progress": Kept(None, "one row"),
+    "schedule_runs": Kept(None, "a row an entry of the schedule"),
 }  # fmt: skip
 
 #: The tables cut by month, in the order in which their old months are taken off.

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
 import os
-import stat
 import threading
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -23,6 +20,12 @@ from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import new_id
 from core.persistence.database import Scope
+from core.persistence.key_sources import KeySource, KeyUnavailable, StoredKeys, new_keys, parse_keys, read_key_file
+
+__all__ = [
+    "DataKey", "KeySource", "KeyUnavailable", "Place", "SealBroken", "StoredKeys", "Vault", "new_keys", "parse_keys",
+    "read_key_file",
+]  # fmt: skip
 
 _FORMAT = b"\x01"
 _NONCE = 12
@@ -30,73 +33,6 @@ _NONCE = 12
 
 class SealBroken(Exception):
     """The sealed value was moved, changed, or sealed under another key."""
-
-
-class KeyUnavailable(Exception):
-    """A key is missing; the message says which and where it is looked for."""
-
-
-class KeySource(Protocol):
-    """Where key-encryption keys come from: a file or the environment today, a KMS behind the same lines."""
-
-    @property
-    def current_version(self) -> int: ...
-
-    def key(self, version: int) -> bytes:
-        """32 bytes. Raises KeyUnavailable."""
-
-    @property
-    def index_key(self) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKeys:
-    """Key-encryption keys read from JSON: {"kek": {"1": base64}, "current": 1, "index_key": base64}."""
-
-    keys: Mapping[int, bytes] = field(repr=False)
-    current_version: int
-    index_key: bytes = field(repr=False)
-
-    def key(self, version: int) -> bytes:
-        found = self.keys.get(version)
-        if found is None:
-            raise KeyUnavailable(f"key-encryption key version {version} is not in the key file")
-        return found
-
-
-def read_key_file(path: Path) -> StoredKeys:
-    """Raises KeyUnavailable when the file is missing, readable by others, or not of the stated form."""
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text()
-    except OSError as error:
-        raise KeyUnavailable(f"the key file {path} cannot be read: {error.strerror}") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise KeyUnavailable(f"the key file {path} is open to other users; run: chmod 600 {path}")
-    return parse_keys(text)
-
-
-def parse_keys(text: str) -> StoredKeys:
-    """Raises KeyUnavailable; never shows the text."""
-    try:
-        stored = json.loads(text)
-        keys = {int(version): base64.b64decode(key, validate=True) for version, key in stored["kek"].items()}
-        source = StoredKeys(keys, int(stored["current"]), base64.b64decode(stored["index_key"], validate=True))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise KeyUnavailable('the keys are not of the form {"kek": {"1": …}, "current": 1, "index_key": …}') from None
-    if any(len(key) != 32 for key in (*keys.values(), source.index_key)):
-        raise KeyUnavailable("every key must be 32 bytes, base64")
-    source.key(source.current_version)
-    return source
-
-
-def new_keys() -> str:
-    """A fresh set in the file's form."""
-
-    def random() -> str:
-        return base64.b64encode(os.urandom(32)).decode()
-
-    return json.dumps({"kek": {"1": random()}, "current": 1, "index_key": random()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +54,7 @@ class DataKey:
         self.key_id = key_id
         self._scope = scope
         self._cipher = AESGCM(key)
+        self._digests = hmac.new(key, b"tollgate.digest", hashlib.sha256).digest()
 
     def seal(self, place: Place, plain: bytes) -> bytes:
         nonce = os.urandom(_NONCE)
@@ -134,6 +71,10 @@ class DataKey:
             return self._cipher.decrypt(nonce, sealed[17 + _NONCE :], place.bound_to(self._scope))
         except (InvalidTag, ValueError):  # ValueError: cut so short that no nonce is left
             raise SealBroken(f"{place.table}.{place.column} does not belong to this row") from None
+
+    def digest(self, purpose: str, text: bytes) -> bytes:
+        """Equal for equal texts; tells nothing without the key. As lasting as the key, which is never replaced."""
+        return hmac.new(self._digests, purpose.encode() + b"|" + text, hashlib.sha256).digest()
 
     def seal_json(self, place: Place, value: Any) -> bytes:
         return self.seal(place, json.dumps(value, separators=(",", ":")).encode())
@@ -154,6 +95,13 @@ _INSERT = sa.text(
     "INSERT INTO data_keys (id, merchant_id, mode, owner_kind, owner_id, kek_version, wrapped) "
     "VALUES (:id, :merchant, :mode, :kind, :owner, :version, :wrapped) "
     "ON CONFLICT (merchant_id, mode, owner_kind, owner_id) DO NOTHING"
+)
+
+
+_FIND_OWN = sa.text("SELECT id, kek_version, wrapped FROM installation_keys WHERE purpose = :purpose")
+_INSERT_OWN = sa.text(
+    "INSERT INTO installation_keys (id, purpose, kek_version, wrapped) VALUES (:id, :purpose, :version, :wrapped) "
+    "ON CONFLICT (purpose) DO NOTHING"
 )
 
 
@@ -193,14 +141,45 @@ class Vault:
         """The same for several on one trip; who is erased is not among them."""
         values = {"merchant": scope.merchant_id, "mode": scope.mode, "owners": [str(one) for one in customer_ids]}
         return {
-            row.owner_id: DataKey(row.id, scope, self._unwrap(row.id, row.kek_version, bytes(row.wrapped)))
+            row.owner_id: DataKey(row.id, scope, self._keys.unwrap(row.kek_version, row.id, bytes(row.wrapped)))
             for row in connection.execute(_FIND_CUSTOMERS, values)
         }
 
+    def installation_key(self, connection: Connection, purpose: str, scope: Scope) -> DataKey:
+        """A key that is no merchant's, made on first use; `scope` is what stands in for one."""
+        return self._find_own(connection, purpose, scope) or self._make_own(connection, purpose, scope)
+
     def blind_index(self, purpose: str, text: str) -> bytes:
         """Equal for equal texts after NFKC, trimming and case folding; tells nothing without the index key."""
+        return self.indexed(purpose, text)[0]
+
+    def indexed(self, purpose: str, text: str) -> tuple[bytes, int]:
+        """The same with the version of the key, to be written with it."""
+        version = self._keys.versions().index
+        return self.index_at(version, purpose, text), version
+
+    def index_at(self, version: int, purpose: str, text: str) -> bytes:
+        """Under one version. Raises KeyUnavailable."""
         normal = unicodedata.normalize("NFKC", text).strip().casefold()
-        return hmac.new(self._keys.index_key, f"{purpose}|{normal}".encode(), hashlib.sha256).digest()
+        return self._keys.index(version, f"{purpose}|{normal}".encode())
+
+    def blind_indexes(self, purpose: str, text: str) -> list[bytes]:
+        """Under every version there is: while one takes over from another, rows of both are found."""
+        return [self.index_at(version, purpose, text) for version in sorted(self._keys.versions().indexes)]
+
+    @property
+    def keys(self) -> KeySource:
+        return self._keys
+
+    def wrap_again(self, key_id: UUID, from_version: int, wrapped: bytes, to_version: int) -> bytes:
+        """The same data key under another key-encryption key: what it has sealed stays as it is."""
+        return self._keys.wrap(to_version, key_id, self._keys.unwrap(from_version, key_id, bytes(wrapped)))
+
+    def derived_keys(self, purpose: str) -> Iterator[bytes]:
+        """32 bytes for `purpose` out of each key-encryption key at hand, the current one's first."""
+        current, known = self._keys.versions().of("kek")
+        for version in (current, *sorted(known - {current}, reverse=True)):
+            yield self._keys.derive(version, purpose)
 
     def _find(self, connection: Connection, scope: Scope, kind: str, owner: UUID) -> DataKey | None:
         found = connection.execute(
@@ -208,7 +187,7 @@ class Vault:
         ).one_or_none()
         if found is None:
             return None
-        key = self._unwrap(found.id, found.kek_version, bytes(found.wrapped))
+        key = self._keys.unwrap(found.kek_version, found.id, bytes(found.wrapped))
         opened = DataKey(found.id, scope, key)
         if kind == "merchant":
             self.remember(scope, opened)
@@ -218,7 +197,7 @@ class Vault:
         found = self._find(connection, scope, kind, owner)
         if found is not None:
             return found
-        key_id, key = new_id(), os.urandom(32)
+        key_id, key, version = new_id(), os.urandom(32), self._keys.versions().kek
         made = connection.execute(
             _INSERT,
             {
@@ -227,8 +206,8 @@ class Vault:
                 "mode": scope.mode,
                 "kind": kind,
                 "owner": owner,
-                "version": self._keys.current_version,
-                "wrapped": self._wrap(key_id, key),
+                "version": version,
+                "wrapped": self._keys.wrap(version, key_id, key),
             },
         )
         if made.rowcount == 1:
@@ -239,12 +218,20 @@ class Vault:
             raise KeyUnavailable(f"the data key of {kind} {owner} cannot be read back")
         return found
 
-    def _wrap(self, key_id: UUID, key: bytes) -> bytes:
-        nonce = os.urandom(_NONCE)
-        return nonce + AESGCM(self._keys.key(self._keys.current_version)).encrypt(nonce, key, key_id.bytes)
+    def _find_own(self, connection: Connection, purpose: str, scope: Scope) -> DataKey | None:
+        found = connection.execute(_FIND_OWN, {"purpose": purpose}).one_or_none()
+        if found is None:
+            return None
+        return DataKey(found.id, scope, self._keys.unwrap(found.kek_version, found.id, bytes(found.wrapped)))
 
-    def _unwrap(self, key_id: UUID, version: int, wrapped: bytes) -> bytes:
-        try:
-            return AESGCM(self._keys.key(version)).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], key_id.bytes)
-        except (InvalidTag, ValueError):
-            raise KeyUnavailable(f"key-encryption key version {version} is not the one this database uses") from None
+    def _make_own(self, connection: Connection, purpose: str, scope: Scope) -> DataKey:
+        key_id, key = new_id(), os.urandom(32)
+        version = self._keys.versions().kek
+        wrapped = self._keys.wrap(version, key_id, key)
+        values = {"id": key_id, "purpose": purpose, "version": version, "wrapped": wrapped}
+        if connection.execute(_INSERT_OWN, values).rowcount == 1:
+            return DataKey(key_id, scope, key)
+        found = self._find_own(connection, purpose, scope)
+        if found is None:
+            raise KeyUnavailable(f"the installation's key for {purpose} cannot be read back")
+        return found

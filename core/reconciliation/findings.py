@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -26,6 +26,8 @@ Row = Mapping[Any, Any]
 #: `assigned` is open and in somebody's hands; `unresolved` is either.
 Status = Literal["open", "assigned", "resolved", "unresolved"]
 LONGEST_NAME = 100
+#: Rows that an export reads at a time.
+_PAGE = 1000
 
 _STATUS: Mapping[str, sa.ColumnElement[bool]] = {
     "open": sa.and_(findings.c.status == "open", findings.c.assigned_to.is_(None)),
@@ -69,6 +71,17 @@ def list_findings(core: Core, scope: Scope | None, wanted: Wanted) -> list[Row]:
         query = query.where(columns.id < wanted.after)
     with core.database.unscoped() if scope is None else core.database.scoped(scope) as connection:
         return list(connection.execute(query).mappings().all())
+
+
+def all_findings(core: Core, scope: Scope, wanted: Wanted) -> Iterator[Row]:
+    """Every one that is wanted, whatever the limit; read a page at a time, in a transaction each."""
+    after = wanted.after
+    while True:
+        found = list_findings(core, scope, replace(wanted, limit=_PAGE, after=after))
+        yield from found[:_PAGE]
+        if len(found) <= _PAGE:
+            return
+        after = found[_PAGE - 1]["id"]
 
 
 def find(core: Core, finding_id: UUID, scope: Scope | None = None) -> Row:
@@ -178,6 +191,7 @@ def _record(connection: Connection, row: Row, person: Person, action: str, detai
         from_status=row["status"],
         to_status="resolved" if action == "finding.resolved" else row["status"],
         cause="person",
+        **person.origin,
         details={**details, "reason": person.reason, "kind": row["kind"]},
     )
 

@@ -80,7 +80,7 @@ def _refund_surplus(
         )
     asked = finding["amount"] if finding["amount"] is not None else finding["details"].get("amount")
     amount = permits.refund(connection, payment, asked)
-    cause = Cause("person", person.actor, None, f"finding {public_id('finding', finding['id'])}")
+    cause = _cause(person, finding)
     values = {"amount": amount, "reason": person.reason, "origin": "api"}
     refund = status_manager.create_refund(connection, payment, values, cause)
     arguments = {"actor": person.actor}
@@ -88,6 +88,10 @@ def _refund_surplus(
         connection, scope, "refund_payment", payment_id=payment["id"], target_id=refund["id"], arguments=arguments
     )
     return {"refund": public_id("refund", refund["id"]), "job": public_id("job", job)}
+
+
+def _cause(person: Person, finding: Row) -> Cause:
+    return Cause("person", person.actor, reference=f"finding {public_id('finding', finding['id'])}", **person.origin)
 
 
 def _took(row: Row) -> bool:
@@ -107,13 +111,13 @@ def _link(core: Core, connection: Connection, scope: Scope, finding: Row, paymen
     if payment["status"] not in FINAL_PAYMENT:
         raise StateConflict(f"the payment is {payment['status']}: its own outcome has to be known first")
     sent = rows.transactions_of(connection, payment["id"])
-    _refuse_known(connection, account_id, provider_id)
+    _refuse_known(connection, account_id, provider_id, theirs.get("charge_id"))
     if any(row["status"] in OPEN_TRANSACTION for row in sent):
         raise StateConflict("an operation on this payment is under way: link the charge when it has ended")
     transaction_id = new_id()
     kind = "authorize" if payment["capture"] == "manual" else "charge"
     number = sum(1 for row in sent if status_manager.is_start(row)) + 1
-    request = requests.start_request(core, connection, scope, payment, transaction_id, number)
+    request = requests.asked_about(payment, transaction_id, number)
     values = {
         "id": transaction_id,
         "kind": kind,
@@ -127,7 +131,7 @@ def _link(core: Core, connection: Connection, scope: Scope, finding: Row, paymen
         "request_sealed": requests.seal(core, connection, scope, transaction_id, request),
         "extra": {"finding": str(finding["id"])},
     }
-    cause = Cause("person", person.actor, None, f"finding {public_id('finding', finding['id'])}")
+    cause = _cause(person, finding)
     status_manager.adopt_charge(connection, payment, values, cause)
     rows.doubt(connection, [transaction_id])
     job = jobs.enqueue_sync(connection, scope, payment["id"])
@@ -135,8 +139,9 @@ def _link(core: Core, connection: Connection, scope: Scope, finding: Row, paymen
     return {"transaction": public_id("transaction", transaction_id), "job": public_id("job", job)}
 
 
-def _refuse_known(connection: Connection, account_id: UUID, provider_id: str) -> None:
-    if rows.find_by_provider(connection, account_id, provider_id, rows.TAKES):
+def _refuse_known(connection: Connection, account_id: UUID, *names: str | None) -> None:
+    """By every name it has: what was paid on a page is known by the page and by the charge behind it."""
+    if any(rows.find_by_provider(connection, account_id, name, rows.TAKES) for name in names if name):
         raise StateConflict("this charge is known by now as a transaction of ours; nothing was changed")
 
 

@@ -66,7 +66,9 @@ class Window:
             at += length
 
 
-def start(core: Core, scope: Scope, account_id: UUID, kind: Kind, window: Window, by: str) -> UUID:
+def start(
+    core: Core, scope: Scope, account_id: UUID, kind: Kind, window: Window, by: str, origin: audit.Origin | None = None
+) -> UUID:
     """Queue a run. Raises NotFoundError; RequestRefused for a window that cannot be; StateConflict while one of the
     kind is under way for the account."""
     run_id = new_id()
@@ -91,7 +93,7 @@ def start(core: Core, scope: Scope, account_id: UUID, kind: Kind, window: Window
                 "findings": 0,
             }
             connection.execute(reconciliation_runs.insert().values(values))
-            _record(connection, scope, run_id, by, "reconciliation.started", {"kind": kind})
+            _record(connection, scope, run_id, by, "reconciliation.started", {"kind": kind}, job_id, origin)
     except sa.exc.IntegrityError as error:
         if "reconciliation_runs_one" not in str(error.orig):
             raise
@@ -201,7 +203,7 @@ def _end(core: Core, job: Job, run: Row, status: str, error: Mapping[str, Any] |
         query = sa.select(reconciliation_runs).where(reconciliation_runs.c.id == run["id"])
         ended = connection.execute(query).mappings().one()
         told = {"kind": run["kind"], "counts": ended["counts"], "findings": ended["findings"]}
-        _record(connection, job.scope, run["id"], "worker", f"reconciliation.{status}", told)
+        _record(connection, job.scope, run["id"], "worker", f"reconciliation.{status}", told, job.id)
         jobs.finish(connection, job, "succeeded" if status == "succeeded" else "failed", error)
     log.info("reconciled", kind=run["kind"], outcome=status, count=ended["findings"])
 
@@ -212,7 +214,14 @@ def _write(connection: Connection, run: Row, values: Mapping[str, Any]) -> None:
 
 
 def _record(
-    connection: Connection, scope: Scope, run_id: UUID, actor: str, action: str, details: Mapping[str, Any]
+    connection: Connection,
+    scope: Scope,
+    run_id: UUID,
+    actor: str,
+    action: str,
+    details: Mapping[str, Any],
+    job_id: UUID,
+    origin: audit.Origin | None = None,
 ) -> None:
     audit.record(
         connection,
@@ -221,6 +230,9 @@ def _record(
         action=action,
         subject_kind="reconciliation_run",
         subject_id=run_id,
+        cause="clock" if actor in ("clock", "worker") else "person",
+        job_id=job_id,
+        **(origin or {"request_id": None, "from_address": None}),
         details=details,
     )
 

@@ -16,6 +16,7 @@ from core.domain.identifiers import public_id
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.reports.figures import BOUNDS, KEYS, NAMED, SUMS, count
+from core.reports.spreadsheet import flat
 
 Dimension = Literal["provider", "account", "day", "route"]
 DIMENSIONS: tuple[Dimension, ...] = ("provider", "account", "day", "route")
@@ -87,6 +88,11 @@ def payments(core: Core, scope: Scope, window: Window, by: Sequence[Dimension]) 
     return [{**dict(zip(named, key, strict=True)), **_told(line)} for key, line in sorted(lines.items())]
 
 
+def payments_columns(by: Sequence[Dimension]) -> list[str]:
+    """Of the same as CSV, also where a window holds nothing."""
+    return [*by, "currency", *flat(_told(Line()))]
+
+
 def _value(row: Mapping[Any, Any], dimension: str) -> str:
     if dimension == "day":
         return str(row["day"].isoformat())
@@ -122,6 +128,11 @@ def _quantile(latency: Mapping[str, int], part: float) -> int | None:
     return None
 
 
+#: In this order, as JSON and as CSV.
+SETTLEMENT_COLUMNS = (
+    "payout", "status", "currency", "paid_out", "gross", "fees", "refunds", "disputes", "adjustments", "difference",
+    "lines", "foreign_lines", "foreign_net", "account", "booked_at", "arrives_at",
+)  # fmt: skip
 _SETTLEMENTS = sa.text(
     "SELECT provider_account_id, payout, status, currency, paid_out, gross, fees, refunds, disputes, adjustments, "
     "difference, lines, foreign_lines, foreign_net, booked_at, arrives_at FROM payouts "
@@ -136,15 +147,12 @@ def settlements(core: Core, scope: Scope, window: Window) -> list[dict[str, Any]
     values = {"merchant": scope.merchant_id, "mode": scope.mode, "since": window.since, "until": window.until}
     with core.database.scoped(scope) as connection:
         found = connection.execute(_SETTLEMENTS, values).mappings().all()
-    return [
-        {
-            **{
-                name: value
-                for name, value in row.items()
-                if name not in ("provider_account_id", "booked_at", "arrives_at")
-            },
-            "account": public_id("provider_account", row["provider_account_id"]),
-            **{name: row[name].isoformat() if row[name] is not None else None for name in ("booked_at", "arrives_at")},
-        }
-        for row in found
-    ]
+    return [_settlement(row) for row in found]
+
+
+def _settlement(row: Mapping[Any, Any]) -> dict[str, Any]:
+    worded = {
+        "account": public_id("provider_account", row["provider_account_id"]),
+        **{name: row[name].isoformat() if row[name] is not None else None for name in ("booked_at", "arrives_at")},
+    }
+    return {name: worded[name] if name in worded else row[name] for name in SETTLEMENT_COLUMNS}

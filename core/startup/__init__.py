@@ -11,7 +11,7 @@ from typing import Literal
 import structlog
 
 from core.environment import WrongSettings
-from core.persistence.vault import KeyUnavailable, read_key_file
+from core.persistence.key_sources import KeySource, KeyUnavailable, open_source
 from core.settings import Settings, load_settings
 from core.startup import addresses, servers
 from core.startup.remark import Remark, known
@@ -50,7 +50,7 @@ def remarks(settings: Settings, role: Role) -> list[Remark]:
     found = list(_settled(settings, role))
     if role != "beat":
         try:
-            found += servers.postgres(settings.database_url, role)
+            found += servers.postgres(settings.database_url, role, _source(settings))
         except servers.Away as error:
             found.append(_away(error))
     return found
@@ -67,7 +67,7 @@ def check_start(settings: Settings, role: Role, *, forks: bool = False) -> None:
     if role == "beat":
         return
     try:
-        _judge(servers.postgres(settings.database_url, role), role)
+        _judge(servers.postgres(settings.database_url, role, _source(settings)), role)
     except servers.Away as error:
         log.warning("start_remark", component=role, reason=_away(error).text)
         if forks:
@@ -97,13 +97,21 @@ def _settled(settings: Settings, role: Role) -> Iterator[Remark]:
 
 
 def _keys(settings: Settings) -> Iterator[Remark]:
-    if settings.key_file is None:
+    if settings.key_file is None and settings.keys is None:
         yield Remark("TOLLGATE_KEY_FILE is not set: `tollgate keys make-file PATH` makes the file of the sealing keys")
         return
     try:
-        read_key_file(settings.key_file)
+        open_source(settings.key_file, settings.keys)
     except KeyUnavailable as error:
-        yield Remark(f"TOLLGATE_KEY_FILE: {error}")
+        yield Remark(f"{'TOLLGATE_KEY_FILE' if settings.key_file else 'TOLLGATE_KEYS'}: {error}")
+
+
+def _source(settings: Settings) -> KeySource | None:
+    """None where they cannot be had, which is told already."""
+    try:
+        return open_source(settings.key_file, settings.keys)
+    except KeyUnavailable:
+        return None
 
 
 def _judge(remarks: Iterator[Remark], role: Role) -> None:
@@ -120,7 +128,7 @@ def _ask_later(settings: Settings, role: Literal["api", "worker"]) -> None:
     pause = threading.Event()
     while not pause.wait(AGAIN):
         try:
-            _judge(servers.postgres(settings.database_url, role), role)
+            _judge(servers.postgres(settings.database_url, role, _source(settings)), role)
         except servers.Away:
             continue
         except UnsafeStart as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +15,12 @@ from uuid import UUID
 
 #: Of the format. Fields that are added later are kept by older programs; a higher version is not touched by them.
 VERSION = 1
+#: The newest seal of the audit log, and those that an older copy of the database has left behind, the newest last.
+_SEAL, _SEALS_LEFT = "seal", "seals_left_behind"
+_MOST_LEFT = 200
 
 
-class AnchorUnusable(Exception):
+class AnchorUnusable(ValueError):
     """The text says what is wrong with the file and what to do."""
 
 
@@ -32,8 +35,8 @@ class Anchor:
 
 def read(path: Path) -> Anchor | None:
     """None where there is no file yet. Raises AnchorUnusable."""
-    found = _fields(path)
-    if found is None:
+    found = fields(path)
+    if found is None or "installation" not in found:
         return None
     try:
         return Anchor(
@@ -41,6 +44,38 @@ def read(path: Path) -> Anchor | None:
         )
     except (KeyError, TypeError, ValueError):
         raise AnchorUnusable(f"{path} is no anchor file: move it away, and a new one is written") from None
+
+
+def read_seal(path: Path) -> Mapping[str, Any] | None:
+    """The newest seal of the audit log that was told; None where there is none yet. Raises AnchorUnusable."""
+    found = (fields(path) or {}).get(_SEAL)
+    return found if isinstance(found, dict) else None
+
+
+def read_seals_left(path: Path) -> list[Mapping[str, Any]]:
+    """The seals that the file was made to leave behind, the newest last. Raises AnchorUnusable."""
+    found = (fields(path) or {}).get(_SEALS_LEFT, [])
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def write_seal(path: Path, installation: UUID, number: int, told: Mapping[str, str]) -> bool:
+    """Keep the newest seal; False if one as new is kept already, or the file is not there yet or another's.
+
+    Raises AnchorUnusable.
+    """
+    try:
+        with _alone(path):
+            found = fields(path)
+            if found is None or found.get("installation") != str(installation):
+                return False
+            if int(found.get(_SEAL, {}).get("number", 0)) >= number:
+                return False
+            _replace(path, {**found, _SEAL: {"installation": str(installation), "number": number, **told}})
+    except (AttributeError, TypeError, ValueError):
+        raise AnchorUnusable(f"{path} is no anchor file: move it away, and a new one is written") from None
+    except OSError as error:
+        raise AnchorUnusable(f"{path} cannot be written: {error.strerror}") from None
+    return True
 
 
 def write(path: Path, anchor: Anchor, *, adopt: bool = False) -> None:
@@ -52,7 +87,11 @@ def write(path: Path, anchor: Anchor, *, adopt: bool = False) -> None:
         with _alone(path):
             if not adopt and _is_ahead(read(path), anchor):
                 return
-            _replace(path, {**(_fields(path) or {}), **_named(anchor)})
+            found = fields(path) or {}
+            if adopt and _SEAL in found:
+                # The database that goes on may not have this seal; it says so in its log, and here it is kept.
+                found[_SEALS_LEFT] = [*found.get(_SEALS_LEFT, []), found.pop(_SEAL)][-_MOST_LEFT:]
+            _replace(path, {**found, **_named(anchor)})
     except OSError as error:
         raise AnchorUnusable(f"{path} cannot be written: {error.strerror}") from None
 
@@ -72,7 +111,19 @@ def _named(anchor: Anchor) -> dict[str, Any]:
     }
 
 
-def _fields(path: Path) -> dict[str, Any] | None:
+def change(path: Path, how: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]) -> None:
+    """Write what `how` makes of the fields that are there; None leaves them. Raises AnchorUnusable."""
+    try:
+        with _alone(path):
+            made = how(fields(path) or {"version": VERSION})
+            if made is not None:
+                _replace(path, made)
+    except OSError as error:
+        raise AnchorUnusable(f"{path} cannot be written: {error.strerror}") from None
+
+
+def fields(path: Path) -> dict[str, Any] | None:
+    """All that is in the file, also what other rooms keep there; None without one. Raises AnchorUnusable."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -101,12 +152,12 @@ def _alone(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _replace(path: Path, fields: Mapping[str, Any]) -> None:
+def _replace(path: Path, content: Mapping[str, Any]) -> None:
     """Raises OSError."""
     made = path.with_name(f"{path.name}.new")
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(fields, indent=1) + "\n")
+        file.write(json.dumps(content, indent=1) + "\n")
         file.flush()
         os.fsync(file.fileno())
     made.replace(path)

@@ -12,7 +12,9 @@ from redis.retry import Retry
 from sqlalchemy.engine import Connection
 
 from core.persistence.database import create_engine
+from core.persistence.key_sources import KeySource
 from core.persistence.revisions import read_oldest_program, read_revision, schema_fault
+from core.startup import clock, sealing
 from core.startup.remark import Remark, known
 
 #: Groups of rights that `tollgate migrate` makes.
@@ -21,6 +23,7 @@ WORKER_RIGHTS = "tollgate_worker_rights"
 #: Seconds; a start does not wait for a frozen Redis.
 _PATIENCE = 2.0
 
+_TIME = sa.text("SELECT extract(epoch FROM clock_timestamp())")
 _FACTS = sa.text(
     "SELECT rolsuper, rolbypassrls, "
     "COALESCE(pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.payments')), "
@@ -66,8 +69,8 @@ def eviction_policy(url: str) -> str | None:
     return None if found is None else str(found)
 
 
-def postgres(url: str, role: Literal["api", "worker"]) -> Iterator[Remark]:
-    """Raises Away."""
+def postgres(url: str, role: Literal["api", "worker"], keys: KeySource | None = None) -> Iterator[Remark]:
+    """`keys` are compared with what the database knows of them, once its schema fits. Raises Away."""
     try:
         engine = create_engine(url, 1, "tollgate-start")
     except (sa.exc.ArgumentError, ValueError):
@@ -76,15 +79,30 @@ def postgres(url: str, role: Literal["api", "worker"]) -> Iterator[Remark]:
     try:
         with engine.connect() as connection:
             yield from _who_we_are(connection, role)
+            yield from _clock(connection)
             fault = schema_fault(read_revision(connection), read_oldest_program(connection))
             if fault is not None:
                 yield Remark(f"DATABASE_URL: {fault}")
+            elif keys is not None:
+                yield from sealing.look(connection, keys, role)
+                connection.commit()
     except sa.exc.ProgrammingError as error:
         yield Remark(f"DATABASE_URL: {reason(error)}; `tollgate migrate` gives each login its rights")
     except sa.exc.SQLAlchemyError as error:
         raise Away(reason(error)) from None
     finally:
         engine.dispose()
+
+
+def _clock(connection: Connection) -> Iterator[Remark]:
+    sent = clock.machine_time()
+    there = float(connection.execute(_TIME).scalar_one())
+    ahead = clock.offset(sent, there, clock.machine_time())
+    said = f"this machine's clock is {clock.words(ahead)} the database's: synchronise both (NTP)"
+    if abs(ahead) > clock.UNSAFE:
+        yield Remark(f"{said}; signatures of webhooks would be refused, ours and the providers'")
+    elif abs(ahead) > clock.WORTH_A_WORD:
+        yield known(said)
 
 
 def _who_we_are(connection: Connection, role: Literal["api", "worker"]) -> Iterator[Remark]:

@@ -98,7 +98,7 @@ def make_merchant(owner: Core, client: FlaskClient) -> Callable[..., Merchant]:
 
 @pytest.fixture
 def merchant(make_merchant: Callable[..., Merchant]) -> Merchant:
-    return make_merchant()
+    return make_merchant(scopes=sorted(api_keys.MERCHANT_SCOPES))
 
 
 @pytest.fixture

@@ -16,6 +16,14 @@ from tests.api.support import Merchant
 ADA = {"email": "ada@example.com", "name": "Ada Lovelace", "phone": "+44 20 7946 0000"}
 
 
+#: As everybody sees her who may not ask for more.
+MASKED = {"email": "a***@example.com", "name": "A*** L***", "phone": "***00"}
+
+
+def reveal(merchant: Merchant, name: str) -> TestResponse:
+    return merchant.client.post(f"/v1/customers/{name}/reveal", headers=merchant.headers())
+
+
 def make(merchant: Merchant, key: str | None = None, **changes: Any) -> TestResponse:
     return merchant.post("/v1/customers", {**ADA, **changes}, key=key)
 

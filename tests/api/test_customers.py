@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy.engine import Connection
 from werkzeug.test import TestResponse
 
@@ -19,7 +20,7 @@ from core.orchestration import api_keys, customers, payment_methods
 from core.orchestration.context import Core
 from core.persistence.queries.payments import hold_customer
 from core.persistence.vault import KeyUnavailable, Vault, new_keys, parse_keys
-from tests.api.methods import ADA, card, change, erase, make, paid, save_method
+from tests.api.methods import ADA, MASKED, card, change, erase, make, paid, reveal, save_method
 from tests.api.support import Merchant, code, fields
 from tests.support.waiting import wait_until
 
@@ -46,7 +47,8 @@ def test_what_was_made_is_what_is_read(merchant: Merchant) -> None:
     assert made.headers["Location"] == f"/v1/customers/{body['id']}"
     assert (body["email"], body["name"], body["phone"]) == (ADA["email"], ADA["name"], ADA["phone"])
     assert (body["mode"], body["reference"], body["metadata"]) == ("test", "user-42", {"tier": "gold"})
-    assert merchant.get(made.headers["Location"]).json == body
+    assert merchant.get(made.headers["Location"]).json == {**body, **MASKED}
+    assert merchant.get("/v1/customers").json["data"] == [{**body, **MASKED}]
     assert make(merchant, email=None, name=None, phone=None).json["email"] is None
 
 
@@ -55,7 +57,9 @@ def test_a_repeat_makes_nobody_and_shows_who_it_is_now(merchant: Merchant) -> No
     again = make(merchant, key="once")
     assert (again.status_code, again.headers["Idempotent-Replayed"], again.json) == (201, "true", first.json)
     change(merchant, first.json["id"], {"name": "Countess"})
-    assert make(merchant, key="once").json["name"] == "Countess"
+    now = make(merchant, key="once").json
+    # What was sent then is told; what it is now is no secret of whoever sent that.
+    assert (now["name"], now["email"]) == ("C***", ADA["email"])
     assert code(make(merchant, key="once", name="Bob")) == (422, "idempotency_key_reused")
     assert len(merchant.get("/v1/customers").json["data"]) == 1
 
@@ -125,13 +129,13 @@ def test_change_leaves_what_is_not_sent_and_null_clears(merchant: Merchant, owne
     made = make(merchant, reference="user-42", metadata={"tier": "gold"}).json
     changed = change(merchant, made["id"], {"name": "Countess", "metadata": {"tier": "silver"}})
     assert changed.status_code == 200
-    expected = {**made, "name": "Countess", "metadata": {"tier": "silver"}}
+    expected = {**made, **MASKED, "name": "Countess", "metadata": {"tier": "silver"}}
     assert {**changed.json, "updated_at": None} == {**expected, "updated_at": None}
     assert changed.json["updated_at"] > made["updated_at"]
     cleared = change(merchant, made["id"], {"phone": None, "reference": None, "metadata": None}).json
     assert (cleared["phone"], cleared["reference"], cleared["metadata"]) == (None, None, {})
-    assert cleared["email"] == ADA["email"]
-    before = merchant.get(f"/v1/customers/{made['id']}").json
+    assert cleared["email"] == MASKED["email"]
+    before = {**merchant.get(f"/v1/customers/{made['id']}").json, "name": "Countess"}
     assert change(merchant, made["id"], {"name": "Countess"}).json == before
     assert audit(owner, made["id"]) == [
         ("customer.created", {}),
@@ -145,7 +149,7 @@ def test_repeated_change_is_made_once(merchant: Merchant, owner: Core) -> None:
     change(merchant, made["id"], {"name": "First"}, Idempotency_Key="p1")
     change(merchant, made["id"], {"name": "Second"}, Idempotency_Key="p2")
     again = change(merchant, made["id"], {"name": "First"}, Idempotency_Key="p1")
-    assert (again.headers["Idempotent-Replayed"], again.json["name"]) == ("true", "Second")
+    assert (again.headers["Idempotent-Replayed"], again.json["name"]) == ("true", "S***")
     assert len(audit(owner, made["id"])) == 3
 
 
@@ -174,14 +178,20 @@ def test_bad_bodies_are_refused_and_nothing_is_stored(merchant: Merchant, body: 
 def test_another_merchants_and_the_other_modes_customers_are_404(
     make_merchant: Callable[..., Merchant], worker: Core, owner: Core
 ) -> None:
-    mine, other = make_merchant(), make_merchant()
-    live = replace(mine, key=api_keys.create(owner, kind="live", merchant_id=mine.scope.merchant_id, name="live"))
+    mine, other = (make_merchant(scopes=["customers:*"]) for _ in range(2))
+    live = replace(
+        mine,
+        key=api_keys.create(
+            owner, kind="live", merchant_id=mine.scope.merchant_id, name="live", scopes=["customers:*"]
+        ),
+    )
     made = make(mine).json["id"]
     method = save_method(worker, mine, made)
     for stranger in (other, live):
         for answer in (
             stranger.get(f"/v1/customers/{made}"),
             stranger.get(f"/v1/customers/{made}/payment_methods"),
+            reveal(stranger, made),
             change(stranger, made, {"name": "Mine"}),
             erase(stranger, made),
             stranger.get(f"/v1/payment_methods/{method}"),
@@ -190,7 +200,7 @@ def test_another_merchants_and_the_other_modes_customers_are_404(
             assert code(answer) == (404, "not_found")
         assert stranger.get("/v1/customers").json["data"] == []
         assert stranger.get(f"/v1/customers?email={ADA['email']}").json["data"] == []
-    assert mine.get(f"/v1/customers/{made}").json["name"] == ADA["name"]
+    assert reveal(mine, made).json["name"] == ADA["name"]
     assert code(mine.get(f"/v1/customers/{method}")) == (404, "not_found")
 
 
@@ -201,6 +211,31 @@ def test_reading_and_writing_need_their_scopes(make_merchant: Callable[..., Merc
     writer = make_merchant(scopes=["customers:write"])
     assert make(writer).status_code == 201
     assert code(writer.get("/v1/customers")) == (403, "scope_missing")
+
+
+def test_in_clear_only_with_its_scope_and_each_look_is_recorded(
+    make_merchant: Callable[..., Merchant], owner: Core
+) -> None:
+    mine = make_merchant(scopes=["customers:*"])
+    made = make(mine).json
+    for scopes in (["customers:read"], ["customers:read", "customers:write"]):
+        made_by = api_keys.create(owner, kind="test", merchant_id=mine.scope.merchant_id, name="reader", scopes=scopes)
+        reader = replace(mine, key=made_by)
+        assert code(reveal(reader, made["id"])) == (403, "scope_missing")
+        assert reader.get(f"/v1/customers/{made['id']}").json == {**made, **MASKED}
+    assert audit(owner, made["id"]) == [("customer.created", {})], "who was refused has seen nothing"
+    assert reveal(mine, made["id"]).json == made
+    assert reveal(mine, made["id"]).status_code == 200
+    assert audit(owner, made["id"])[1:] == [("customer.revealed", {})] * 2
+    with owner.database.unscoped() as connection:
+        query = sa.text(
+            "SELECT actor, request_id FROM audit_log WHERE action = 'customer.revealed' AND subject_id = :id"
+        )
+        rows = connection.execute(query, {"id": parse_id("customer", made["id"])}).all()
+    assert {row.actor for row in rows} == {f"key:{mine.key.id}"}
+    assert all(row.request_id for row in rows)
+    erase(mine, made["id"])
+    assert code(reveal(mine, made["id"])) == (404, "not_found")
 
 
 def test_nothing_of_an_erased_person_is_left_in_clear(merchant: Merchant, owner: Core, worker: Core) -> None:
@@ -222,7 +257,7 @@ def test_nothing_of_an_erased_person_is_left_in_clear(merchant: Merchant, owner:
     for text in ("zelda.unique", "Uniqueson", "Newname", "5550199", "user-zelda", "zeldarella", "pm_zelda"):
         assert text not in left.replace("\\x", ""), text
         assert text.encode().hex() not in left, text
-    assert audit(owner, made)[-1] == ("customer.erased", {"payment_methods": 1})
+    assert audit(owner, made)[-1] == ("customer.erased", {"payment_methods": 1, "payments": 0, "bodies": 0})
     assert merchant.get(f"/v1/payment_methods/{method}").json["status"] == "forgetting"
 
 
@@ -246,11 +281,11 @@ def test_an_erased_persons_methods_charge_nothing_any_more(merchant: Merchant, o
 
 
 def test_only_the_merchant_itself_can_destroy_a_key(make_merchant: Callable[..., Merchant], core: Core) -> None:
-    mine, other = make_merchant(), make_merchant()
+    mine, other = (make_merchant(scopes=["customers:*"]) for _ in range(2))
     made = parse_id("customer", make(mine).json["id"])
     with core.database.scoped(other.scope) as connection:
         assert not connection.execute(sa.select(sa.func.destroy_customer_key(made))).scalar_one()
-    assert mine.get(f"/v1/customers/{public_id('customer', made)}").json["email"] == ADA["email"]
+    assert reveal(mine, public_id("customer", made)).json["email"] == ADA["email"]
 
 
 def test_a_customer_with_a_payment_under_way_stays(merchant: Merchant) -> None:
@@ -259,7 +294,7 @@ def test_a_customer_with_a_payment_under_way_stays(merchant: Merchant) -> None:
     assert code(refused) == (409, "customer_in_use")
     assert payment["id"] in refused.json["detail"]
     assert "processing" in refused.json["detail"]
-    assert merchant.get(f"/v1/customers/{payment['customer']}").json["email"] == ADA["email"]
+    assert reveal(merchant, payment["customer"]).json["email"] == ADA["email"]
 
 
 @pytest.mark.parametrize(("provider", "can_be_canceled"), [("stripe", True), ("paystack", False)])
@@ -383,3 +418,47 @@ def test_a_lost_key_is_not_taken_for_an_empty_person(merchant: Merchant, core: C
     stranger = Core(core.settings, core.database, Vault(parse_keys(new_keys())))
     with pytest.raises(KeyUnavailable):
         customers.list_customers(stranger, merchant.scope, customers.Filters())
+
+
+class TestAnAdministrator:
+    @pytest.fixture
+    def admin(self, owner: Core, client: FlaskClient) -> Callable[..., TestResponse]:
+        def act(scopes: list[str], merchant: Merchant, name: str, verb: str, reason: str | None) -> TestResponse:
+            key = api_keys.create(owner, kind="admin", name="operator", scopes=scopes).text
+            address = f"/admin/v1/merchants/{public_id('merchant', merchant.scope.merchant_id)}/customers/{name}/{verb}"
+            headers = {"Authorization": f"Bearer {key}"}
+            return client.post(
+                f"{address}?mode=test", json={} if reason is None else {"reason": reason}, headers=headers
+            )
+
+        return act
+
+    def test_sees_a_person_with_scope_and_reason(
+        self, merchant: Merchant, owner: Core, admin: Callable[..., TestResponse]
+    ) -> None:
+        made = make(merchant).json
+        assert code(admin(["admin:read"], merchant, made["id"], "reveal", "asked")) == (403, "scope_missing")
+        assert code(admin(["admin:reveal"], merchant, made["id"], "reveal", None)) == (422, "validation_failed")
+        assert admin(["admin:reveal"], merchant, made["id"], "reveal", "they rang us up").json == made
+        assert audit(owner, made["id"])[1:] == [("customer.revealed", {"reason": "they rang us up"})]
+
+    def test_erases_a_person_with_scope_and_reason(
+        self, merchant: Merchant, owner: Core, admin: Callable[..., TestResponse]
+    ) -> None:
+        made = make(merchant).json["id"]
+        assert code(admin(["admin:reveal"], merchant, made, "erase", "asked")) == (403, "scope_missing")
+        assert admin(["admin:people"], merchant, made, "erase", "they asked us to").json == {
+            "id": made,
+            "deleted": True,
+        }
+        assert code(merchant.get(f"/v1/customers/{made}")) == (404, "not_found")
+        assert audit(owner, made)[-1][1]["reason"] == "they asked us to"
+
+    def test_names_a_customer_of_that_merchant(
+        self, make_merchant: Callable[..., Merchant], admin: Callable[..., TestResponse]
+    ) -> None:
+        mine, other = make_merchant(), make_merchant()
+        made = make(mine).json["id"]
+        for verb in ("reveal", "erase"):
+            answer = admin(["admin:reveal", "admin:people"], other, made, verb, "curious")
+            assert code(answer) == (404, "not_found")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
@@ -102,7 +101,7 @@ def test_every_route_demands_its_scope(
     for rule in app.url_map.iter_rules():
         policy = policy_of(app.view_functions[rule.endpoint])
         assert policy is not None, rule
-        if policy.door == "public":
+        if policy.door in ("public", "person"):  # people's pages: tests/dashboard walks those
             continue
         known = api_keys.MERCHANT_SCOPES if policy.door == "merchant" else api_keys.ADMIN_SCOPES
         kind: api_keys.Kind = "test" if policy.door == "merchant" else "admin"
@@ -116,15 +115,6 @@ def test_every_route_demands_its_scope(
         assert policy.scope in known
         walked += 1
     assert walked >= 27
-
-
-@pytest.mark.parametrize("kind", ["test", "live", "admin"])
-def test_keys_have_the_promised_form(kind: api_keys.Kind) -> None:
-    made = api_keys.make_key(kind)
-    assert made.text.startswith(f"tg_{kind}_{made.id}_")
-    assert api_keys.read_key(made.text) == (kind, made.id)
-    assert made.text not in repr(made)
-    assert len(made.secret_hash) == 32
 
 
 def test_only_the_hash_is_stored(merchant: Merchant, owner: Core) -> None:

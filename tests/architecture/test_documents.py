@@ -14,8 +14,8 @@ import click
 import psycopg2
 import pytest
 
-from api import metrics
 from cli.main import COMMANDS, tollgate
+from core import metrics
 from core.domain.findings import KINDS
 from core.domain.statuses import PAYMENT, TABLES
 from core.environment import ELSEWHERE, variables
@@ -169,6 +169,13 @@ def test_settings_are_those_of_the_code() -> None:
     assert others <= named
 
 
+def test_roles_and_scopes_are_those_of_the_code() -> None:
+    script = ROOT / "scripts" / "print_roles.py"
+    printed = run([sys.executable, script], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    told = _between("docs/operations.md", "roles")
+    assert told == printed, "run: python scripts/print_roles.py, and put its tables there"
+
+
 def test_retention_is_the_policy() -> None:
     rows = _rows(_between("docs/operations.md", "retention"))
     told = {table.strip("`"): (how, why, bool(removed)) for table, how, why, removed in rows}
@@ -184,9 +191,22 @@ def test_timeouts_are_those_of_the_code() -> None:
 
 
 def test_metrics_exist() -> None:
-    told = set(re.findall(r"`(tollgate_\w+(?:_total|_seconds))`", _text("docs/operations.md")))
-    text = metrics.exposition()[0].decode()
-    assert told == set(re.findall(r"^# HELP (tollgate_\w+)(?<!_created) ", text, flags=re.M))
+    script = ROOT / "scripts" / "print_metrics.py"
+    printed = run([sys.executable, script], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    told = _between("docs/operations.md", "metrics")
+    assert told == printed, "run: python scripts/print_metrics.py, and put its table there"
+    # The table names what a process really shows.
+    shown = set(re.findall(r"^# HELP (tollgate_\w+)(?<!_created) ", metrics.exposition().decode(), flags=re.M))
+    assert shown <= {row[0].strip("`") for row in _rows(told)}
+
+
+def test_every_risk_of_the_owasp_list_has_its_test() -> None:
+    """That the tests are there, the links show; that they run, `make test` and chaos do."""
+    rows = _rows(_between("docs/security.md", "owasp"))
+    assert [row[0].split()[0] for row in rows] == [f"API{number}" for number in range(1, 11)]
+    for risk, done, shown in rows:
+        assert len(done) > 20
+        assert len(re.findall(r"\[`\w+`\]\(\.\./tests/[\w/]+\.py(?:#L\d+)?\)", shown)) >= 3, risk
 
 
 def _commands() -> Iterator[str]:
@@ -279,7 +299,7 @@ def _ends_in_review(node: ast.AST) -> bool:
 
 
 def _entries(title: str) -> set[str]:
-    return set(re.findall(rf"^### {title}`(\w+)`$", _text("docs/runbook.md"), flags=re.M))
+    return set(re.findall(rf"^### {title}`([a-z]\w*)`$", _text("docs/runbook.md"), flags=re.M))
 
 
 def test_every_finding_has_its_entry_in_the_runbook() -> None:

@@ -17,6 +17,7 @@ from tests.chaos.report import Options, Report, Row, chosen_seed, say, written
 PARTS = {
     "crash": "tests.chaos.crash",
     "cases": "tests.chaos.cases",
+    "drills": "tests.chaos.drills",
     "outage": "tests.chaos.outage",
     "soak": "tests.chaos.soak",
     "sabotage": "tests.chaos.sabotage",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.domain.identifiers import parse_id
-from tests.chaos.crossing import NOT_BUILT, OPERATIONS
+from tests.chaos.crossing import OPERATIONS
 from tests.chaos.operations import Case, Operation
 from tests.chaos.report import Options, Report, Row, Verdict
 from tests.chaos.settings import OWN_LEASES
@@ -80,8 +80,6 @@ def run(options: Options) -> Report:
         with Stage(options.scratch / "crash", seed=options.seed) as stage:
             _together(stage, runs, report, complete=options.only is None)
     _with_own_leases(options, report)
-    for name in NOT_BUILT:
-        report.add(Row(name, 0, 0, None, "not built yet"))
     return report
 
 

@@ -1,4 +1,4 @@
-"""The literal table of crash points and operations: which pairs exist, and what is not built yet."""
+"""The literal table of crash points and operations: which pairs exist."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from tests.chaos.operations import (
     disputed,
     fails_over,
     in_turn,
+    is_asked_about_once,
     is_compared,
     is_forgotten,
     is_saved,
+    is_sealed,
     is_told,
     one_dispute,
     page_is_open,
@@ -27,7 +29,9 @@ from tests.chaos.operations import (
     saved,
     saved_at_paystack,
     saves,
+    seals,
     stands,
+    support_asks,
     time_passes,
     until,
 )
@@ -198,6 +202,15 @@ OPERATIONS: tuple[Operation, ...] = (
         alone=True,
     ),
     Operation(
+        name="asked about by support, Stripe",
+        kind="sync_payment",
+        points=ACCEPT,
+        prepare=by_token("succeeded"),
+        act=support_asks,
+        check=is_asked_about_once,
+        alone=True,
+    ),
+    Operation(
         name="page expired, Paystack",
         kind="expire_payment",
         points=JOB,
@@ -245,8 +258,14 @@ OPERATIONS: tuple[Operation, ...] = (
         check=is_compared,
         alone=True,
     ),
+    Operation(
+        name="audit log sealed",
+        kind="seal",
+        points=("seal.written", "seal.committed", "seal.anchored"),
+        prepare=by_token("succeeded"),
+        act=seals,
+        check=is_sealed,
+        alone=True,
+    ),
     Operation("delivery", "deliver_event", ("job.claimed", *DELIVERY), by_token(), _PAID, alone=True),
 )
-
-#: What the issue names and a later one builds: its rows join here then.
-NOT_BUILT = ("roles", "seals")

@@ -10,11 +10,16 @@ from uuid import uuid4
 
 import requests
 
+from cli.secrets_file import ANCHOR_FILE
 from cli.target import core_session
 from core.domain.identifiers import parse_id
-from core.orchestration import scheduled
+from core.domain.roles import ROLES
+from core.orchestration import api_keys, scheduled
+from core.settings import Settings
+from core.startup.anchor import read_seal
 from tests.chaos.stage import Stage
 from tests.support.waiting import wait_until
+from workers.configuration import RUN_SCHEDULED, make_app
 
 STRIPE_CARD, PAYSTACK_CARD = "4242424242424242", "4084084084084081"
 WINS = {"message": "winning_evidence", "customer_name": "Ada Quill", "customer_email": "ada.quill@example.com"}
@@ -197,7 +202,17 @@ def saves(stage: Stage, case: Case) -> None:
 
 def saved(stage: Stage, case: Case) -> None:
     in_turn(customer, saves, until("succeeded"))(stage, case)
-    case.made["method"] = stage.payment(case.payment)["payment_method"]["id"]
+    case.made["method"] = _method(stage, case)
+
+
+def _method(stage: Stage, case: Case) -> str:
+    """What the payment has left behind. News of its success may come before the answer that names the method."""
+
+    def look() -> str | None:
+        found: str | None = stage.payment(case.payment)["payment_method"]["id"]
+        return found
+
+    return str(wait_until(look, f"the method that {case.payment} saves", 30, every=0.1))
 
 
 def at_stripe(stage: Stage, case: Case) -> list[dict[str, Any]]:
@@ -225,11 +240,39 @@ def time_passes(stage: Stage, case: Case) -> None:
         scheduled.close_abandoned(core)
 
 
+def seals(stage: Stage, case: Case) -> None:
+    """A payment's records, and the clock's tick for them at once instead of within a minute."""
+    by_token("succeeded")(stage, case)
+    _tick(stage, "seal")
+
+
+def _tick(stage: Stage, entry: str) -> None:
+    service = stage.service
+    given = {"DATABASE_URL": service.worker_database_url, "REDIS_URL": service.redis_url}
+    app = make_app(Settings.model_validate(given))
+    with app.connection_for_write() as connection:
+        app.send_task(RUN_SCHEDULED, args=[entry], queue="maintenance", connection=connection)
+
+
+def is_sealed(stage: Stage, case: Case) -> list[str]:
+    """Nothing waits for a seal any more, and the anchor file has seen the newest."""
+    newest = "SELECT number, encode(hash, 'hex') AS hash FROM audit_seals ORDER BY number DESC LIMIT 1"
+
+    def seen() -> bool:
+        _tick(stage, "seal")  # one that a dying worker had taken is gone
+        head, seals = read_seal(stage.service.data_dir / ANCHOR_FILE), stage.query(newest)
+        waiting = stage.query("SELECT oldest_unsealed() AS oldest")[0]["oldest"]
+        return waiting is None and head is not None and (head["number"], head["hash"]) == tuple(seals[0].values())
+
+    wait_until(seen, "the log to be sealed, and the seal to be anchored", 30, every=1.0)
+    return stands("succeeded", charged=1, taken=1000)(stage, case)
+
+
 def saved_at_paystack(stage: Stage, case: Case) -> None:
     customer(stage, case)
     by_page("paystack", customer=case.made["customer"], save_payment_method=True)(stage, case)
     in_turn(pays(PAYSTACK_CARD), until("succeeded"))(stage, case)
-    case.made["method"] = stage.payment(case.payment)["payment_method"]["id"]
+    case.made["method"] = _method(stage, case)
 
 
 def pays_with_saved(stage: Stage, case: Case) -> None:
@@ -238,7 +281,24 @@ def pays_with_saved(stage: Stage, case: Case) -> None:
     case.made["payment"] = stage.pay(payment_method=method, **body)["id"]
 
 
+def support_asks(stage: Stage, case: Case) -> None:
+    """An administrator whose role is support has the provider asked about a merchant's payment."""
+    with core_session(stage.service.owner_database_url, stage.service.redis_url, stage.service.key_file) as core:
+        key = api_keys.create(core, kind="admin", name="somebody at support", scopes=sorted(ROLES["support"])).text
+    path = f"/admin/v1/merchants/{stage.service.seeded.merchant}/payments/{case.payment}/sync?mode=test"
+    answer = stage.insist(path, bearer=key)
+    assert answer.status_code == 202, f"{answer.status_code} {answer.text[:300]}"
+
+
 # Checks of what is no status
+
+
+def is_asked_about_once(stage: Stage, case: Case) -> list[str]:
+    told = stage.query(
+        "SELECT count(*) AS n FROM audit_log WHERE subject_id = %s::uuid AND action LIKE '%%asked_about'",
+        _uuid(case.payment),
+    )
+    return stands("succeeded", charged=1, taken=1000)(stage, case) + differs("records of who asked", told[0]["n"], 1)
 
 
 def is_saved(stage: Stage, case: Case) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import redis
 import requests
 
 from core.domain.identifiers import parse_id
@@ -36,8 +37,10 @@ GONE, FROZEN = 30.0, 20.0
 RESTARTS, SHORT_RESTARTS = 50, 5
 #: What a request may take longer while Redis is gone, in seconds.
 LONGER = 0.1
+#: Seconds after the last restart within which every worker listens again: the pauses between its tries have grown.
+LISTEN = 60.0
 #: A hint is obeyed within this, while polling alone takes up to a second: so many of so many are to be.
-HINTED, TRIES, ENOUGH = 0.2, 8, 5
+HINTED, TRIES, ENOUGH = 0.2, 8, 6
 #: Payments asked for while Postgres is gone.
 ASKED = 12
 #: The local Stripe tries a webhook again after 2, 24 and 72 s: longer than any outage here.
@@ -163,7 +166,12 @@ def _broker_restarts(scene: Scene) -> None:
     bad = [f"answered {dict(wrong)} instead of 202"] if wrong else []
     begun = time.monotonic()
     workers = [name for name in stage.service.children if name.startswith("worker")]
-    stage.quiet(60)
+    try:
+        stage.quiet(60)
+        wait_until(lambda: _listeners(stage) >= len(workers), "every worker to listen again", LISTEN, every=0.1)
+    except AssertionError as error:
+        bad.append(str(error))
+    listening = time.monotonic() - begun
     taken = {name: _hinted(stage, name, workers) for name in workers}
     bad += [f"{name} obeyed {n} of {TRIES} hints" for name, n in taken.items() if n < ENOUGH]
     if len(workers) < 2:
@@ -171,7 +179,13 @@ def _broker_restarts(scene: Scene) -> None:
     note = ", ".join(f"{name} obeyed {n} of {TRIES} hints at once" for name, n in taken.items())
     scene.report.summary["hints obeyed after the restarts"] = taken
     row = f"the broker restarted {count} times: no worker dead or deaf"
-    scene.row(row, before - count, bad, time.monotonic() - begun if bad else None, note)
+    scene.row(row, before - count, bad, listening, note)
+
+
+def _listeners(stage: Stage) -> int:
+    """How many wait for messages at Redis: one connection a worker."""
+    with redis.Redis.from_url(stage.service.redis_url) as client:
+        return sum(one["cmd"] == "brpop" for one in client.client_list())
 
 
 def _hinted(stage: Stage, name: str, workers: list[str]) -> int:
@@ -260,7 +274,7 @@ def _postgres_frozen(scene: Scene) -> None:
         thawed = time.monotonic()
         recovered = _first_success(stage) - thawed
         stage.pause(5.0)
-    wrong = Counter(one.status for one in stream.answers if one.status not in (0, 202, 503))
+    wrong = Counter(one.status for one in stream.answers if one.status not in (0, 202, 429, 503))
     bad = [f"answered {dict(wrong)}"] if wrong else []
     bad += _late(scene)
     scene.row(f"Postgres frozen for {FROZEN:.0f} s", before, bad, recovered)

@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +29,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Row:
-    """`recovered`: seconds until what the fault hit was worked on again, None where nothing had to recover."""
+    """`recovered`: seconds until what the fault hit was worked on again, None where nothing had to recover.
+
+    `took`: seconds from the row before it, starts of a service among them; set by the report.
+    """
 
     name: str
     faults: int
@@ -37,6 +40,7 @@ class Row:
     recovered: float | None
     verdict: Verdict
     note: str = ""
+    took: float = 0.0
 
 
 @dataclass
@@ -48,13 +52,16 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     begun: float = field(default_factory=time.monotonic)
+    # Of a run of several parts all are written at its end: each says how long it took itself.
+    ended: float | None = None
 
     def __post_init__(self) -> None:
         say(f"{self.part} (SEED={self.seed})")
         say(_line(*HEADINGS))
 
     def add(self, row: Row) -> None:
-        self.rows.append(row)
+        before = sum(one.took for one in self.rows)
+        self.rows.append(replace(row, took=round(time.monotonic() - self.begun - before, 1)))
         recovered = "" if row.recovered is None else f"{row.recovered:.1f} s"
         say(_line(row.name, str(row.faults), str(row.jobs), recovered, row.verdict))
         if row.note:
@@ -71,7 +78,7 @@ class Report:
         return {
             "part": self.part,
             "seed": self.seed,
-            "seconds": round(time.monotonic() - self.begun, 1),
+            "seconds": round((self.ended or time.monotonic()) - self.begun, 1),
             "faults": sum(row.faults for row in self.rows),
             "jobs": sum(row.jobs for row in self.rows),
             "longest_recovery": round(max(recovered), 2) if recovered else None,
@@ -81,6 +88,7 @@ class Report:
 
     def close(self) -> None:
         """Prints the figures that sum the part up."""
+        self.ended = time.monotonic()
         for name, value in self.figures().items():
             if name not in ("part", "seed"):
                 say(f"  {name}: {_shown(value)}")

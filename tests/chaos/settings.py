@@ -20,6 +20,7 @@ SHORTENED: Mapping[str, Any] = {
     "delivery_timeout": 2,
     "delivery_delays": "0.5,1,2,5,10",
     "rate_limit": "10000/second",
+    "admin_rate_limit": "10000/second",
 }
 #: For what measures recovery: the leases of a real installation.
 OWN_LEASES: Mapping[str, Any] = {"lease": 6.0, "lease_renewal": 2.0, "poll_interval": 1.0}

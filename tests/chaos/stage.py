@@ -152,15 +152,25 @@ class Stage:
         return self._session().request(method, url, json=body, headers=sent, timeout=timeout)
 
     def insist(
-        self, path: str, body: Any = None, *, idempotency: str | None = None, method: str = "POST", seconds: float = 60
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        idempotency: str | None = None,
+        method: str = "POST",
+        seconds: float = 60,
+        bearer: str | None = None,
     ) -> requests.Response:
-        """The first answer that says something, under one Idempotency-Key: what a careful client does."""
+        """The first answer that says something, under one Idempotency-Key: what a careful client does.
+
+        `bearer` is an API key; the merchant's where it is left out.
+        """
         key = idempotency or str(uuid4())
         last = ["no try"]
 
         def attempt() -> requests.Response | None:
             try:
-                answer = self.request(method, path, body, idempotency=key)
+                answer = self.request(method, path, body, key=bearer, idempotency=key)
             except requests.RequestException as error:
                 last[0] = type(error).__name__
                 return None

@@ -11,12 +11,13 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from cli.checks import broker, connections, credentials, invariants, lanes, start, words
+from cli.checks import broker, connections, credentials, invariants, lanes, seals, start, words
 from cli.checks.finding import Finding, Situation
 from cli.databases import Databases
 from cli.embedded import Embedded
 from cli.ports import free_port
 from cli.target import Target
+from core.orchestration import sealing
 from core.persistence.database import create_engine
 from core.persistence.tables import provider_accounts
 from core.persistence.vault import Place
@@ -142,6 +143,19 @@ class TestBroker:
             assert ("Redis eviction", "failed") in verdicts(broker.check(replace(situation, target=target)))
         finally:
             evicting.close()
+
+
+def test_records_that_wait_too_long_for_their_seal(situation: Situation, world: World) -> None:
+    world.create()
+    sealing.seal(world.worker)
+    assert verdicts(seals.check(situation)) == [("Audit seals", "ok")]
+    world.create()
+    world.advance(seals.LATE + 1)
+    assert verdicts(seals.check(situation)) == [("Audit seals", "warning")]
+    world.advance(seals.TOO_LATE)
+    assert verdicts(seals.check(situation)) == [("Audit seals", "failed")]
+    sealing.seal(world.worker)
+    assert verdicts(seals.check(situation)) == [("Audit seals", "ok")]
 
 
 def test_a_start_that_would_be_refused(situation: Situation) -> None:

@@ -71,7 +71,7 @@ def test_key_file_holds_keys_of_32_bytes_and_is_made_once(tmp_path: Path) -> Non
     path = key_file(tmp_path)
     keys = json.loads(path.read_text())
     assert keys["current"] == 1
-    assert [len(base64.b64decode(key)) for key in (keys["kek"]["1"], keys["index_key"])] == [32, 32]
+    assert [len(base64.b64decode(key)) for key in (keys["kek"]["1"], keys["index_keys"]["1"])] == [32, 32]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(key_file(tmp_path).read_text()) == keys
 

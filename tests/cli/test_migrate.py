@@ -14,10 +14,10 @@ from sqlalchemy.engine import make_url
 
 from cli.embedded import Embedded
 from cli.ports import free_port
-from tests.cli.running import TOLLGATE
 from tests.shape.reading import procfile
 from tests.support import databases
 from tests.support.databases import Urls
+from tests.support.running import TOLLGATE
 
 
 @pytest.fixture

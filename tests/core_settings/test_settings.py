@@ -46,7 +46,8 @@ def test_names_and_units() -> None:
     assert (settings.database_url, settings.redis_url) == (URL, "rediss://redis.example/1")
     assert (settings.lease, settings.claim_batch, settings.sync_delays) == (7.5, 10, (1.0, 2.5, 60.0))
     assert (settings.allow_private_webhook_targets, settings.log_level) == (True, "WARNING")
-    assert settings.rate_limit == "100/second"
+    assert (settings.rate_limit, settings.route_rate_limit) == ("100/second,200",) * 2
+    assert settings.merchant_rate_limit == "200/second,400"
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,14 @@ from cli.children import ROOT
 from cli.embedded import Embedded
 from cli.ports import free_port
 from core import startup
+from core.persistence import key_sources
+from core.persistence.database import Scope, create_engine
 from core.persistence.migrate import newest_revision
 from core.persistence.revisions import revisions
-from core.persistence.vault import new_keys
+from core.persistence.vault import Vault, new_keys
 from core.settings import Settings
-from core.startup import UnsafeStart, addresses, check_start
+from core.startup import UnsafeStart, addresses, check_start, clock
+from tests.persistence.rows import make_merchant
 from tests.support import databases
 from tests.support.broker import Broker
 from tests.support.databases import Urls
@@ -44,6 +47,15 @@ def key_file(tmp_path: Path) -> Path:
     file.touch(0o600)
     file.write_text(new_keys())
     return file
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_noted(database: Urls) -> None:
+    """Each test has keys of its own, and all have one database."""
+    connection = psycopg2.connect(databases.plain(database.owner))
+    with connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM sealing_keys; DELETE FROM data_keys")
+    connection.close()
 
 
 @pytest.fixture
@@ -295,3 +307,96 @@ def test_a_refused_process_ends_with_a_sentence(name: str, given: dict[str, Any]
     assert "tollgate: this start is not safe:\n  REDIS_URL: the password" in done.stderr
     assert "Traceback" not in done.stderr
     assert "changeme" not in done.stderr
+
+
+@pytest.mark.parametrize("seconds", [90.0, -90.0])
+def test_a_clock_that_is_off_is_refused(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    real = clock.machine_time
+    monkeypatch.setattr(clock, "machine_time", lambda: real() + seconds)
+    assert "NTP" in refusal(given)
+    assert f"{'ahead of' if seconds > 0 else 'behind'} the database's" in refusal(given)
+
+
+def test_a_clock_that_is_a_little_off_is_told_of(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    real = clock.machine_time
+    monkeypatch.setattr(clock, "machine_time", lambda: real() + 10)
+    check_start(Settings.model_validate(given), "api")
+    assert [line for line in said if "10 s ahead of the database's" in line]
+
+
+class TestSealingKeys:
+    """A lost or wrong key is told at the start, not when something has to be opened."""
+
+    @pytest.fixture
+    def worker(self, given: dict[str, Any], database: Urls) -> dict[str, Any]:
+        """A worker's settings, after it has once started and noted the keys."""
+        found = {**given, "DATABASE_URL": database.worker}
+        check_start(Settings.model_validate(found), "worker")
+        return found
+
+    def both(self, given: dict[str, Any], worker: dict[str, Any]) -> list[str]:
+        said = []
+        for settings, role in ((given, "api"), (worker, "worker")):
+            with pytest.raises(UnsafeStart) as refused:
+                check_start(Settings.model_validate(settings), role)  # type: ignore[arg-type]
+            said.append(str(refused.value))
+        return said
+
+    def test_of_another_installation_are_refused(
+        self, given: dict[str, Any], worker: dict[str, Any], key_file: Path
+    ) -> None:
+        key_file.write_text(new_keys())
+        for said in self.both(given, worker):
+            assert "key-encryption key version 1 is not the one this database was sealed with" in said
+            assert "index key version 1 is not the one" in said
+
+    def test_a_missing_version_is_refused_by_its_name(
+        self, given: dict[str, Any], worker: dict[str, Any], key_file: Path
+    ) -> None:
+        keys = key_sources.read_key_file(key_file)
+        more = key_sources.with_version(keys, "kek")[0]
+        key_file.write_text(key_sources.write_keys(more))
+        check_start(Settings.model_validate(worker), "worker")  # version 2 is noted
+        check_start(Settings.model_validate(given), "api")
+        key_file.write_text(key_sources.write_keys(keys))
+        for said in self.both(given, worker):
+            assert "key-encryption key version 2 is missing from the sealing keys" in said
+
+    def test_one_that_was_rotated_away_may_be_dropped_and_not_made_current(
+        self, given: dict[str, Any], worker: dict[str, Any], database: Urls, key_file: Path
+    ) -> None:
+        keys = key_sources.read_key_file(key_file)
+        newer = key_sources.with_current(key_sources.with_version(keys, "index")[0], "index", 2)
+        key_file.write_text(key_sources.write_keys(newer))
+        check_start(Settings.model_validate(worker), "worker")
+        with psycopg2.connect(databases.plain(database.owner)) as connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE sealing_keys SET retired_at = now() WHERE kind = 'index' AND version = 1")
+        connection.close()
+        key_file.write_text(key_sources.write_keys(key_sources.without_version(newer, "index", 1)))
+        check_start(Settings.model_validate(given), "api")
+        key_file.write_text(key_sources.write_keys(key_sources.with_current(newer, "index", 1)))
+        for said in self.both(given, worker):
+            assert "index key version 1 was rotated away and is current again" in said
+
+    def test_a_database_that_knows_no_check_value_yet_is_tried_by_a_row(
+        self, given: dict[str, Any], database: Urls, key_file: Path
+    ) -> None:
+        engine = create_engine(database.owner, 1)
+        with engine.begin() as connection:
+            scope = Scope(make_merchant(connection), "test")
+            Vault(key_sources.parse_keys(new_keys())).merchant_key(connection, scope)
+        engine.dispose()
+        with pytest.raises(UnsafeStart, match="key-encryption key version 1 is not the one"):
+            check_start(Settings.model_validate({**given, "DATABASE_URL": database.worker}), "worker")
+        check_start(Settings.model_validate(given), "api")  # it sees no row, and writes nothing down
+
+    def test_come_from_the_environment_as_well(self, given: dict[str, Any], database: Urls) -> None:
+        text = {**given, "key_file": None, "keys": new_keys(), "DATABASE_URL": database.worker}
+        settings = Settings.model_validate(text)
+        assert text["keys"] not in repr(settings)
+        check_start(settings, "worker")
+        assert "both set" in refusal({**given, "keys": text["keys"]})
+        said = refusal({**given, "key_file": None, "keys": "{}"})
+        assert "TOLLGATE_KEYS: the sealing keys are not of the form" in said

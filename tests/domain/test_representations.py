@@ -82,6 +82,7 @@ class TestPayment:
             "reference": "order-42",
             "description": None,
             "metadata": {"order": "42"},
+            "country": None,
             "expires_at": SHOWN,
             "created_at": SHOWN,
             "updated_at": SHOWN,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import select
 import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -80,8 +81,9 @@ class Balancer:
             with self._lock:
                 ports = [port for port, ready in self.ready.items() if ready] or list(self.ready)
                 port = ports[next(self._turn) % len(ports)]
-                if self._idle[port]:
-                    return port, self._idle[port].pop()
+                kept = self._kept(port)
+            if kept is not None:
+                return port, kept
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             try:
                 connection.connect()
@@ -90,6 +92,15 @@ class Balancer:
             else:
                 return port, connection
         raise ConnectionError("no instance takes a connection")
+
+    def _kept(self, port: int) -> http.client.HTTPConnection | None:
+        """One to use again. What an instance closed meanwhile, idle for long, is no use (RFC 9112, 9.5)."""
+        while self._idle[port]:
+            connection = self._idle[port].pop()
+            if not select.select([connection.sock], [], [], 0)[0]:
+                return connection
+            connection.close()
+        return None
 
     def _pass_on(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
@@ -104,13 +115,17 @@ class Balancer:
             self.broken.append(repr(error))
             handler.send_error(502)
             return
-        if self._keep_alive and not answer.will_close:
-            with self._lock:
-                self._idle[port].append(connection)
-        else:
-            connection.close()
+        self._give_back(port, connection, usable=self._keep_alive and not answer.will_close)
         handler.send_response(answer.status)
         handler.send_header("Content-Type", answer.headers["Content-Type"])
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)
+
+    def _give_back(self, port: int, connection: http.client.HTTPConnection, *, usable: bool) -> None:
+        with self._lock:
+            # Answered before the instance turned red, read after it: kept, it would be dead when the instance is back.
+            if usable and self.ready[port]:
+                self._idle[port].append(connection)
+                return
+        connection.close()

@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 #: How often it is emptied in one run, and how many payments are accepted in between at most.
 TIMES, BETWEEN = 12, 12
 #: Each was seen in Redis at the moment it was emptied: who counts a merchant's requests, who paces a provider's.
-KINDS = ("tollgate:pace:*", "LIMITS:*")
+KINDS = ("tollgate:pace:*", "tollgate:limit:*")
 
 
 @pytest.mark.parametrize("seed", [20261, 20262])

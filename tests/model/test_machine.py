@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.model.machine import bound_to
 from tests.model.stand import Stand
 
-#: Examples and steps of `make test`: a few, and others each time.
+#: Examples and steps where nobody says how many: others each time, unless a seed is given.
 EXAMPLES, STEPS = 12, 20
 
 SETTINGS = settings(

@@ -12,7 +12,7 @@ import requests
 
 from core.domain.identifiers import parse_id
 from core.domain.outcomes import Decline, DeclineCategory, Declined, Facts
-from core.orchestration import accounts, backoff, execute, failover, people, provider_manager
+from core.orchestration import accounts, backoff, execute, failover, people, provider_manager, router
 from core.orchestration.health import Health
 from core.persistence.database import Scope
 from core.persistence.vault import Place
@@ -375,10 +375,19 @@ class TestBreaker:
         for _ in range(10):
             place.pay(**TOKEN)
 
-    def test_an_open_one_sends_redirects_elsewhere_without_a_call(self, shop: Any, time: Time) -> None:
+    def test_an_open_one_is_passed_by(self, shop: Any, time: Time) -> None:
         place = shop(2)
         self.trip(place)
         place.mend(0)  # it would answer, but nobody asks it yet
+        assert place.tried(place.pay()) == [(1, "requires_action")]
+
+    def test_one_that_opens_behind_the_router_s_back_sends_redirects_elsewhere_without_a_call(
+        self, shop: Any, time: Time, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(router, "down_last", list)
+        place = shop(2)
+        self.trip(place)
+        place.mend(0)
         payment = place.pay()
         assert place.tried(payment) == [(0, "not_executed"), (1, "requires_action")]
         (first, _) = place.world.transactions(payment["id"])
@@ -407,7 +416,7 @@ class TestBreaker:
             assert place.tried(payment) == [(0, "unknown")]
             self.trip(place)
             place.mend(0)
-            place.world.advance(6)
+            place.world.advance(60)  # also where its first look-up met the refused connections
             place.world.work(("payments",))
         assert place.seen(payment)["status"] == "succeeded"
 

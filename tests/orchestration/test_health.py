@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 import redis
 
+from core.domain.identifiers import public_id
 from core.domain.outcomes import (
     ActionRequired,
     Canceled,
@@ -24,7 +25,7 @@ from core.domain.outcomes import (
     Succeeded,
     Unknown,
 )
-from core.orchestration import breaker, health, health_changes
+from core.orchestration import accounts, breaker, health, health_changes
 from core.orchestration.breaker import KeptBack, Permit, State
 from core.orchestration.health import Health
 from core.orchestration.health_windows import BOUNDS, Tally, Windows
@@ -385,3 +386,33 @@ class TestWindows:
             tally.count(True, ms)
         assert tally.p95_ms == p95
         assert p95 is None or p95 in BOUNDS
+
+
+def test_it_is_shown_with_its_history_over_http(world: World) -> None:
+    account = world.accounts["stripe"]
+    process = Process(world, world.api.health, account)
+    merchant = public_id("merchant", world.merchant_id)
+    home = f"/admin/v1/merchants/{merchant}/provider_accounts/{public_id('provider_account', account)}/health"
+    key = world.make_key("admin", ["admin:read"])
+
+    def seen(**query: str) -> Any:
+        answer = world.get(home, key=key, params={"mode": "test", **query})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    quiet = seen()
+    assert (quiet["status"], quiet["operations"]) == ("enabled", [])
+    process.see(ANSWERED, "refund", ms=40)
+    process.see(NO_CONNECTION, "capture", times=20)
+    wait_until(lambda: len(seen()["history"]) > len(quiet["history"]), "the step to be written down")
+    found = seen()
+    assert [(one["operation"], one["circuit"], one["calls"], one["success"]) for one in found["operations"]] == [
+        ("capture", "open", 20, 0.0),
+        ("refund", "closed", 1, 1.0),
+    ]
+    step = found["history"][0]
+    assert (step["operation"], step["from_state"], step["to_state"]) == ("capture", "closed", "open")
+    assert (step["opened_in_a_row"], step["seconds"]) == (1, 5.0)
+    assert step not in seen(before=step["at"])["history"]
+    other = home.replace(merchant, public_id("merchant", accounts.create_merchant(world.admin, "Other")))
+    assert world.get(other, key=key, params={"mode": "test"}).status_code == 404

@@ -35,6 +35,10 @@ class TestRefund:
         assert refunds(world, payment) == [("provider", "succeeded", 700)]
         assert world.payment(payment["id"])["amount_refunded"] == 700
         assert by_hand.findings(world, payment) == ["refund_not_ours"]
+        found = world.one("SELECT * FROM findings WHERE payment_id = :id", id=parse_id("payment", payment["id"]))
+        assert (found["amount"], found["currency"]) == (700, "USD")
+        assert found["evidence"]["theirs"] == {"refund": made.id, "amount": 700, "currency": "USD"}
+        assert found["evidence"]["ours"]["amount_captured"] == 5000
         assert by_hand.told(world, payment)[2:] == ["refund.processing", "refund.succeeded"]
         shown = world.get("/v1/refunds", params={"payment": payment["id"]}).json()["data"]
         assert [(one["origin"], one["amount"]) for one in shown] == [("provider", 700)]

@@ -22,13 +22,6 @@ DELIVERIES = ("deliveries",)
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def caller(world: World) -> Caller:
     return Caller(world.scope, "key:test", "req_1")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from tests.support.certificates import contexts
 from tests.support.receiver import Receiver, Reply
 
 HEADERS = {"Content-Type": "application/json"}
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
 
 
 def post(target: Target, *, allow_private: bool = True, seconds: float = 5.0) -> Answer:

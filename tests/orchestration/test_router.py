@@ -140,17 +140,18 @@ class TestRefusal:
             candidate("takes KWD in steps of 10 (minor units)"),
             candidate("needs customer.email", "needs return_url", "the account is suspended"),
         ]
+        first, second, third = (public_id("provider_account", found[number].account_id) for number in (0, 2, 3))
         with pytest.raises(CapabilityUnsupported) as caught:
             router.require_eligible(found, WISH)
         assert [(one.field, one.message) for one in caught.value.errors] == [
-            ("amount", "stripe: takes at least 50 USD (minor units)"),
-            ("payment_method", "stripe: does not take payment method saved"),
+            ("amount", f"stripe {first}: takes at least 50 USD (minor units)"),
+            ("payment_method", f"stripe {first}: does not take payment method saved"),
             ("currency", "paystack: does not take USD"),
             ("capture", "paystack: cannot authorize first and capture later"),
-            ("amount", "stripe: takes KWD in steps of 10 (minor units)"),
-            ("customer.email", "stripe: needs customer.email"),
-            ("return_url", "stripe: needs return_url"),
-            ("provider", "stripe: the account is suspended"),
+            ("amount", f"stripe {second}: takes KWD in steps of 10 (minor units)"),
+            ("customer.email", f"stripe {third}: needs customer.email"),
+            ("return_url", f"stripe {third}: needs return_url"),
+            ("provider", f"stripe {third}: the account is suspended"),
         ]
 
     def test_only_the_pinned_provider_is_spoken_of(self) -> None:
@@ -224,6 +225,8 @@ class TestAccounts:
         payment = world.pay()
         row = world.one("SELECT route FROM payments WHERE id = :id", id=parse_id("payment", payment["id"]))
         stripe, paystack = (public_id("provider_account", world.accounts[name]) for name in ("stripe", "paystack"))
+        health = [one.pop("health") for one in row["route"]["candidates"]]
+        assert [one["circuit"] for one in health] == ["closed", "closed"]
         assert row["route"] == {
             "chosen": stripe,
             "candidates": [

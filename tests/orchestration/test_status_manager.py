@@ -197,6 +197,11 @@ class TestMoney:
         seen = world.payment(payment["id"])
         assert (seen["status"], seen["amount_received"], seen["amount_captured"]) == ("processing", 4000, 0)
         assert by_hand.findings(world, payment) == ["amount_mismatch"]
+        found = world.one("SELECT * FROM findings WHERE payment_id = :id", id=row["id"])
+        assert (found["amount"], found["currency"]) == (1000, "USD")
+        assert found["evidence"]["theirs"] == {"amount": 4000, "amount_received": 4000}
+        ours = found["evidence"]["ours"]
+        assert (ours["operation"], ours["amount"], ours["currency"]) == ("charge", 5000, "USD")
 
     @pytest.mark.parametrize(
         "news",

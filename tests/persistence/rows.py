@@ -56,6 +56,7 @@ def fill(connection: Connection, scope: Scope, partitioned: bool = True) -> dict
     )
     customer = add(tables.customers, sealed=b"s", email_index=b"i", index_key_version=1)
     at_account = {"customer_id": customer, "provider_account_id": account}
+    add(tables.erasures, customer_id=customer)
     add(tables.provider_customers, provider_key=secrets.token_hex(8), first_sent_at=sa.func.app_now(), **at_account)
     saved = {"provider": "stripe", "kind": "card", "status": "active", "token_index": b"i", "sealed": b"s"}
     add(tables.payment_methods, **saved, **at_account)

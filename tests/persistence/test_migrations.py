@@ -38,6 +38,9 @@ _SCHEMA = {
     "triggers": "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal",
     "rights": "SELECT relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace "
     "AND relkind IN ('r', 'p', 'S') AND NOT relispartition AND relacl::text ~ '_rights='",
+    "rights to columns": "SELECT c.relname, a.attname, a.attacl::text FROM pg_attribute a JOIN pg_class c "
+    "ON c.oid = a.attrelid WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition "
+    "AND a.attacl::text ~ '_rights='",
 }
 
 

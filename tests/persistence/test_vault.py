@@ -187,8 +187,8 @@ class TestKeyEncryptionKeys:
     def test_an_older_version_still_opens(self, connection: Connection) -> None:
         first, index = secrets.token_bytes(32), secrets.token_bytes(32)
         scope = fresh_scope(connection)
-        sealed = Vault(StoredKeys({1: first}, 1, index)).merchant_key(connection, scope).seal(PLACE, b"secret")
-        rotated = Vault(StoredKeys({1: first, 2: secrets.token_bytes(32)}, 2, index))
+        sealed = Vault(StoredKeys({1: first}, 1, {1: index})).merchant_key(connection, scope).seal(PLACE, b"secret")
+        rotated = Vault(StoredKeys({1: first, 2: secrets.token_bytes(32)}, 2, {1: index}))
         assert rotated.merchant_key(connection, scope).open(PLACE, sealed) == b"secret"
         other = fresh_scope(connection)
         rotated.merchant_key(connection, other)
@@ -198,9 +198,9 @@ class TestKeyEncryptionKeys:
     @pytest.mark.parametrize("keys", [{2: b"x" * 32}, {1: b"x" * 32, 2: b"y" * 32}])
     def test_without_the_right_one_nothing_opens(self, connection: Connection, keys: dict[int, bytes]) -> None:
         scope = fresh_scope(connection)
-        Vault(StoredKeys({1: b"k" * 32}, 1, b"i" * 32)).merchant_key(connection, scope)
+        Vault(StoredKeys({1: b"k" * 32}, 1, {1: b"i" * 32})).merchant_key(connection, scope)
         with pytest.raises(KeyUnavailable, match="version 1"):
-            Vault(StoredKeys(keys, max(keys), b"i" * 32)).merchant_key(connection, scope)
+            Vault(StoredKeys(keys, max(keys), {1: b"i" * 32})).merchant_key(connection, scope)
 
     def test_a_wrapped_key_cannot_be_moved_to_another_row(self, connection: Connection) -> None:
         keys = parse_keys(new_keys())
@@ -245,8 +245,9 @@ class TestKeyFile:
             {"kek": {"1": "not base64!"}},
             {"current": 2},
             {"current": None},
-            {"index_key": "c2hvcnQ="},
-            {"index_key": None},
+            {"index_keys": {"1": "c2hvcnQ="}},
+            {"index_keys": None},
+            {"current_index": 2},
         ],
     )
     def test_of_another_form_is_refused_without_being_shown(self, change: dict[str, Any]) -> None:
@@ -254,7 +255,7 @@ class TestKeyFile:
         with pytest.raises(KeyUnavailable) as caught:
             parse_keys(text)
         shown = str(caught.value)
-        assert not any(part in shown for part in (json.loads(new_keys())["index_key"], "c2hvcnQ", "not base64"))
+        assert not any(part in shown for part in (json.loads(new_keys())["index_keys"]["1"], "c2hvcnQ", "not base64"))
 
     @pytest.mark.parametrize("text", ["", "[]", "null", "1", '{"kek": {}}', "{", "\x00"])
     def test_no_keys_at_all(self, text: str) -> None:
@@ -263,7 +264,7 @@ class TestKeyFile:
 
     def test_keys_do_not_show_in_words(self) -> None:
         keys = parse_keys(new_keys())
-        hidden = [*keys.keys.values(), keys.index_key]
+        hidden = [*keys.keys.values(), *keys.index_keys.values()]
         assert not any(repr(key) in repr(keys) or base64.b64encode(key).decode() in repr(keys) for key in hidden)
         assert len({new_keys() for _ in range(10)}) == 10
 

@@ -114,6 +114,12 @@ def pay_at_paystack(world: World, amount: int) -> dict[str, Any]:
     return world.payment(payment["id"])
 
 
+def noon_comes(world: World) -> None:
+    """Settlements are made at midnight (UTC) and arrive an hour later: tests that count days begin far from both."""
+    now = world.sandboxes["paystack"].get("clock")["now"]
+    world.advance((DAY / 2 - now) % DAY)
+
+
 def days_pass(world: World, days: float) -> None:
     """By halves, so that what a day brings about can bring about more."""
     for _ in range(2):

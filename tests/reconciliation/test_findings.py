@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import requests
 
 from core.domain.errors import RequestRefused, StateConflict, TollgateError
 from core.domain.findings import KINDS, Kind
@@ -134,6 +135,14 @@ class TestALife:
         assert text == f"id,assigned_to\r\n{public_id('finding', second)},'=cmd()\r\n", "a spreadsheet runs no formula"
 
 
+def test_an_export_holds_all_of_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "_PAGE", 2)
+    mine = {made(world, kind="payout_failed") for _ in range(5)}
+    wanted = findings.Wanted(limit=1, kind="payout_failed", status="open")
+    found = [row["id"] for row in findings.all_findings(world.admin, world.scope, wanted)]
+    assert (set(found), len(found)) == (mine, 5)
+
+
 class TestRefundOfASurplus:
     def test_gives_the_money_back_once(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         payment, number = surplus(world, monkeypatch)
@@ -198,6 +207,58 @@ class TestTakingOver:
         second = made(world, None, "differs", theirs=theirs, account_id=account)
         with pytest.raises(StateConflict, match="known by now"):
             findings.resolve(world.admin, world.scope, second, "link", ADA, about)
+
+    def test_a_charge_behind_a_page_is_linked_to_a_redirected_payment(self, world: World) -> None:
+        paid = world.post("/v1/payments", world.redirect_body(provider="stripe")).json()["payment"]
+        world.settle()
+        pay_on(world.payment(paid["id"])["next_action"]["url"])
+        world.post(f"/v1/payments/{paid['id']}/sync")
+        world.settle()
+        second = another_page(world, paid)
+        pay_on(second.url)
+        intent = by_hand.client(world).v1.checkout.sessions.retrieve(second.id).payment_intent
+        (sent,) = world.transactions(paid["id"])
+        theirs = {"provider_id": intent, "amount": 5000, "currency": "USD"}
+        known = {"provider_id": "pi_other", "charge_id": sent["provider_charge_id"], "amount": 5000, "currency": "USD"}
+        account, about = sent["provider_account_id"], parse_id("payment", paid["id"])
+        one = made(world, None, "unknown_charge", theirs=known, account_id=account)
+        with pytest.raises(StateConflict, match="known by now"):
+            findings.resolve(world.admin, world.scope, one, "link", ADA, about)
+        number = made(world, None, "unknown_charge", theirs=theirs, account_id=account)
+        findings.resolve(world.admin, world.scope, number, "link", ADA, about)
+        world.settle()
+        now = world.payment(paid["id"])
+        assert (now["status"], now["amount_captured"], now["amount_received"]) == ("succeeded", 5000, 10000)
+        linked = world.transactions(paid["id"])[-1]
+        assert (linked["status"], linked["surplus"], linked["provider_id"]) == ("succeeded", True, intent)
+
+    def test_a_charge_is_linked_though_its_payer_s_method_is_gone(self, world: World) -> None:
+        token, person = {"type": "token", "token": "pm_card_visa"}, {"email": "bob@example.com"}
+        first = world.pay(payment_method=token, save_payment_method=True, customer=person)
+        method = first["payment_method"]["id"]
+        paid = world.pay(payment_method={"type": "saved", "id": method})
+        assert world.request("DELETE", f"/v1/payment_methods/{method}").status_code in (200, 202, 204)
+        world.settle()
+        charge = late_charge(world, paid)
+        theirs = {"provider_id": charge.id, "amount": 5000, "currency": "USD"}
+        account = world.transactions(paid["id"])[0]["provider_account_id"]
+        number = made(world, None, "unknown_charge", theirs=theirs, account_id=account)
+        findings.resolve(world.admin, world.scope, number, "link", ADA, parse_id("payment", paid["id"]))
+        world.settle()
+        assert world.payment(paid["id"])["amount_received"] == 10000
+
+
+def another_page(world: World, payment: Mapping[str, Any]) -> Any:
+    """Somebody's Checkout Session whose charge bears the mark of a payment of ours."""
+    price = {"currency": "usd", "unit_amount": 5000, "product_data": {"name": "Tea"}}
+    marks = {"metadata": {"tollgate_payment": payment["id"], "tollgate_kind": "charge"}}
+    wanted = {"mode": "payment", "success_url": "https://shop.example/back", "payment_intent_data": marks}
+    lines = [{"price_data": price, "quantity": 1}]
+    return by_hand.client(world).v1.checkout.sessions.create({**wanted, "line_items": lines})  # type: ignore[typeddict-item]
+
+
+def pay_on(url: str) -> None:
+    requests.post(url, data={"action": "pay", "card": "4242424242424242"}, allow_redirects=False, timeout=10)
 
 
 class TestWhatAReviewFound:

@@ -14,6 +14,7 @@ from tests.reconciliation.reading import (
     findings,
     foreign_charge,
     lines,
+    noon_comes,
     pay_at_paystack,
     payouts,
     read,
@@ -101,6 +102,7 @@ def test_exchange_is_shown_by_currency(world: World) -> None:
 
 
 def test_paystack_takes_a_refund_out_of_later_settlements(world: World) -> None:
+    noon_comes(world)
     first = pay_at_paystack(world, 3000_00)
     days_pass(world, 1.2)
     read(world, "paystack")

@@ -193,6 +193,17 @@ class TestMissedEvents:
         assert world.payment(payment["id"])["amount_refunded"] == 700
         assert finding_of(world, "refund_not_ours")["status"] == "open"
 
+    def test_a_dispute_nobody_told_of_is_found(self, world: World) -> None:
+        by_hand.keep_webhooks_back(world)
+        payment = world.create(payment_method={"type": "token", "token": "pm_card_createDispute"})
+        world.work()
+        assert world.get(f"/v1/disputes?payment={payment['id']}").json()["data"] == []
+        world.advance(5)
+        done(world, "missed_events")
+        world.work()
+        (dispute,) = world.get(f"/v1/disputes?payment={payment['id']}").json()["data"]
+        assert (dispute["status"], dispute["amount"]) == ("needs_response", 5000)
+
     def test_paystack_s_pages_that_were_paid(self, world: World) -> None:
         by_hand.keep_webhooks_back(world)
         payment = world.create(**world.redirect_body(provider="paystack", currency="NGN", amount=500000))

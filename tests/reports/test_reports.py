@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -140,6 +142,7 @@ def test_windows_that_cannot_be(world: World) -> None:
 
 def test_over_the_admin_api(world: World) -> None:
     world.pay()
+    world.pay(**DECLINED)
     key = world.make_key("admin")
     home = f"/admin/v1/merchants/{world.get('/admin/v1/merchants', key=key).json()['data'][0]['id']}/reports"
     where = f"mode=test&since={today(world) - timedelta(days=3)}&until={today(world)}"
@@ -148,6 +151,14 @@ def test_over_the_admin_api(world: World) -> None:
     assert {line["provider"] for line in lines.json()["data"]} == {"stripe"}
     text = world.get(f"{home}/payments?{where}&format=csv", key=key).text
     assert text.startswith("currency,payments,succeeded")
+    [line] = csv.DictReader(io.StringIO(text))
+    declined = {name: int(value) for name, value in line.items() if name.startswith("declined_")}
+    assert set(declined) == {"declined_hard", "declined_soft", "declined_customer_action", "declined_unknown"}
+    [told] = world.get(f"{home}/payments?{where}", key=key).json()["data"]
+    assert sum(declined.values()) == sum(told["declines"].values()) == int(line["failed"]) > 0
+    empty = "mode=test&since=2020-01-01&until=2020-01-02&format=csv"
+    assert world.get(f"{home}/payments?{empty}", key=key).text.strip() == text.splitlines()[0], "the same columns"
+    assert world.get(f"{home}/settlements?{empty}", key=key).text.startswith("payout,status,currency,paid_out,gross")
     assert world.get(f"{home}/settlements?{where}", key=key).json() == {"data": []}
     assert world.get(f"{home}/payments?{where}&by=name", key=key).status_code == 422
     assert world.get(f"{home}/payments?mode=test&since=2026-13-01&until=2026-01-01", key=key).status_code == 422

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.audit.sealing import KIND
 from core.orchestration.jobs import LANES
 from core.points import POINTS
 from tests.chaos.crash import MOST_DEATHS, every_pair, waves
@@ -10,7 +11,7 @@ from tests.chaos.crossing import OPERATIONS
 
 def test_every_point_and_every_kind_of_job_has_a_row() -> None:
     assert {point for one in OPERATIONS for point in one.points} == set(POINTS)
-    assert {one.kind for one in OPERATIONS} == set(LANES)
+    assert {one.kind for one in OPERATIONS} == {*LANES, KIND}
 
 
 def test_names_are_told_apart_and_points_are_in_the_order_of_their_road() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import redis
+import yaml
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -45,7 +46,7 @@ def seconds(text: str) -> int:
 
 def filled(service: str) -> dict[str, str]:
     """Its environment with the operator's values put in."""
-    given = {"TOLLGATE_UID": "1000"}
+    given = {"TOLLGATE_UID": "1000", "METRICS_TOKEN": "6b1f0c2e9a6b1f0c2e9a"}
     named = SERVICES[service].get("environment", {})
     return {name: _VARIABLE.sub(lambda one: given.get(one[1], "6b1f0c2e9a"), text) for name, text in named.items()}
 
@@ -61,7 +62,8 @@ def test_the_compose_file_is_one() -> None:
 
 def test_all_processes_are_there() -> None:
     assert set(SERVICES) - set(WORKERS) == {
-        "postgres", "redis", "proxy", "migrate", "tollgate", "api", "beat", "sandbox-stripe", "sandbox-paystack"
+        "postgres", "redis", "proxy", "migrate", "tollgate", "api", "beat", "prometheus", "sandbox-stripe",
+        "sandbox-paystack"
     }  # fmt: skip
     assert {f"worker-{lane}" for lane in LANES} == set(WORKERS)
 
@@ -141,7 +143,7 @@ def test_no_password_stands_in_an_argument_list_and_none_has_a_default() -> None
     uses = [(found[1], found[2] or "") for found in _VARIABLE.finditer(text)]
     asked = {name for name, rule in uses if rule.startswith(":?")}
     assert asked == {"POSTGRES_PASSWORD", "API_PASSWORD", "WORKER_PASSWORD", "REDIS_PASSWORD"}
-    assert {name for name, _ in uses} - asked == {"TOLLGATE_UID", "HTTPS_PORT"}
+    assert {name for name, _ in uses} - asked == {"TOLLGATE_UID", "HTTPS_PORT", "METRICS_TOKEN"}
 
 
 def test_the_proxy_alone_is_reached_from_outside() -> None:
@@ -151,7 +153,7 @@ def test_the_proxy_alone_is_reached_from_outside() -> None:
     assert all("ports" not in SERVICES[name] and "container_name" not in SERVICES[name] for name in OURS)
     assert compose()["networks"]["data"] == {"internal": True}
     assert all(SERVICES[name]["networks"] == ["data"] for name in ("postgres", "redis"))
-    assert SERVICES["proxy"]["networks"] == ["outside"]
+    assert set(SERVICES["proxy"]["networks"]) == {"outside"}
 
 
 def test_local_providers_start_only_when_asked_for() -> None:
@@ -208,8 +210,9 @@ def test_postgres_has_connections_for_three_times_everything() -> None:
 def test_mounted_files_are_there_and_secrets_are_kept_out_of_the_repository() -> None:
     volumes = [volume for one in SERVICES.values() for volume in one.get("volumes", []) if isinstance(volume, str)]
     mounted = [volume.split(":")[0] for volume in volumes if "./" in volume]
-    assert set(mounted) == {"./deploy/nginx.conf", "./deploy/certs"}
-    assert (ROOT / "deploy" / "nginx.conf").is_file()
+    files = {"./deploy/nginx.conf", "./deploy/prometheus.yml", "./deploy/alerts.yml"}
+    assert set(mounted) == {*files, "./deploy/certs"}
+    assert all((ROOT / name).is_file() for name in files)
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert {"deploy/certs/", "secrets/", "/anchor/"} <= set(ignored)
     assert compose()["secrets"] == {"keys": {"file": "./secrets/keys.json"}}
@@ -227,9 +230,27 @@ def test_the_anchor_is_kept_in_a_folder_that_is_no_volume_and_that_the_process_m
             path = Path(SERVICES[name]["environment"]["TOLLGATE_ANCHOR_FILE"])
             assert (path.parent, SERVICES[name]["user"]) == (Path(folder["target"]), "${TOLLGATE_UID:-10001}")
             # The api only looks; workers write it, and `tollgate resume` does.
-            assert folder.get("read_only", False) is (name == "api")
+            # The API writes there whom it has erased.
+            assert not folder.get("read_only", False)
     for text in (ROOT / "docker-compose.yml", ROOT / "docs" / "operations.md"):
         assert "mkdir -p secrets deploy/certs anchor\n" in text.read_text(encoding="utf-8")
+
+
+def test_prometheus_finds_every_process_where_it_listens() -> None:
+    """By the names and ports of deploy/prometheus.yml, with the token that they ask for."""
+    told = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text(encoding="utf-8"))
+    named = {
+        name: job["port"] for one in told["scrape_configs"] for job in one["dns_sd_configs"] for name in job["names"]
+    }
+    listens = {name: filled(name)["TOLLGATE_METRICS_LISTEN"].rpartition(":")[2] for name in WORKERS}
+    assert named == {"api": 8000, **{name: int(port) for name, port in listens.items()}}
+    service = SERVICES["prometheus"]
+    for one in told["scrape_configs"]:
+        assert f'printf %s "$$METRICS_TOKEN" >{one["authorization"]["credentials_file"]}' in service["entrypoint"][2]
+    assert "./deploy/alerts.yml:/etc/prometheus/alerts.yml:ro" in service["volumes"]
+    assert told["rule_files"] == ["alerts.yml"]
+    assert set(SERVICES["api"]["networks"]) & set(service["networks"]) == {"data", "outside"}
+    assert {filled(name)["TOLLGATE_METRICS_TOKEN"] for name in RUNNING} == {"6b1f0c2e9a6b1f0c2e9a"}
 
 
 def test_the_trial_certificate_is_one_command() -> None:

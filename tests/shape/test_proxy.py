@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,21 @@ def test_what_a_client_claims_about_itself_ends_here() -> None:
     assert headers["Forwarded"] == headers["X-Forwarded-Host"] == headers["Connection"] == ""
 
 
+def test_the_api_believes_the_proxy_and_nobody_else_on_its_network() -> None:
+    services = compose()["services"]
+    (network,) = compose()["networks"]["outside"]["ipam"]["config"]
+    address = services["proxy"]["networks"]["outside"]["ipv4_address"]
+    assert services["api"]["environment"]["TOLLGATE_TRUSTED_PROXIES"] == address
+    assert ip_address(address) in ip_network(network["subnet"])
+    # Whom Docker gives an address of its choice, it gives one from here.
+    assert ip_address(address) not in ip_network(network["ip_range"])
+
+
+def test_providers_events_are_counted_apart() -> None:
+    assert within("/webhooks/", "limit_conn") == ["providers 1000"]
+    assert {one.values[1] for one in of("limit_conn_zone")} == {"zone=addresses:10m", "zone=providers:10m"}
+
+
 def test_metrics_are_not_public() -> None:
     (answer,) = within("/metrics", "return")
     assert answer.startswith("404 ")
@@ -103,7 +119,7 @@ def test_it_writes_where_a_container_may_write() -> None:
     assert "/tmp" in compose()["services"]["proxy"]["tmpfs"]
 
 
-@pytest.mark.parametrize("location", ["/metrics", "@too_large", "@too_many", "@away"])
+@pytest.mark.parametrize("location", ["/metrics", "= /.malformed", "@too_large", "@too_many", "@away"])
 def test_what_it_answers_itself_has_the_form_of_the_api(location: str) -> None:
     (answer,) = within(location, "return")
     status, _, body = answer.partition(" ")

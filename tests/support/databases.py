@@ -53,7 +53,8 @@ def urls(embedded: Embedded, name: str) -> Urls:
 def create(embedded: Embedded, name: str, template: str | None = None) -> Urls:
     owner = make_url(embedded.postgres_url).username
     with superuser(embedded) as cursor:
-        copied = f' TEMPLATE "{template}"' if template else ""
+        # Copied as files, a third of the work of going through the log: nothing here has to survive a crash.
+        copied = f' TEMPLATE "{template}" STRATEGY file_copy' if template else ""
         cursor.execute(f'CREATE DATABASE "{name}" OWNER "{owner}"{copied}')
         if template is None:
             cursor.execute(f'GRANT ALL ON DATABASE "{name}" TO "{owner}"')

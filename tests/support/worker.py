@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
@@ -12,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from cli import children
+from core.persistence import key_sources
 from tests.support.waiting import wait_until
 from tests.support.world import World
 
 
 def write_keys(world: World, file: Path) -> Path:
     """The world's sealing keys in the form of a key file."""
-    keys = {str(number): base64.b64encode(key).decode() for number, key in world.keys.keys.items()}
-    index = base64.b64encode(world.keys.index_key).decode()
     file.touch(0o600)
-    file.write_text(json.dumps({"kek": keys, "current": world.keys.current_version, "index_key": index}))
+    file.write_text(key_sources.write_keys(world.keys))
     return file
 
 

@@ -43,8 +43,9 @@ def settings_for(urls: Urls, redis_url: str, **changes: Any) -> Settings:
         "DATABASE_URL": urls.api,
         "REDIS_URL": redis_url,
         "rate_limit": "10000/second",
-        "provider_deadline": 2.0,
-        "provider_connect_timeout": 1.0,
+        "admin_rate_limit": "10000/second",
+        "provider_deadline": 1.0,
+        "provider_connect_timeout": 0.5,
         "allow_private_webhook_targets": True,
     }
     return Settings.model_validate({**base, **changes})
@@ -62,7 +63,8 @@ class World:
         self.urls = urls
         self.sandboxes = sandboxes
         self.settings = settings_for(urls, redis_url, **changes)
-        self.keys = parse_keys(new_keys())
+        self.key_text = new_keys()
+        self.keys = parse_keys(self.key_text)
         self.vault = Vault(self.keys)
         self.owner = create_engine(urls.owner, 2)
         self._engines: list[Engine] = [self.owner]

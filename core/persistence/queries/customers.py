@@ -154,32 +154,32 @@ def lock_methods(connection: Connection, scope: Scope, customer_id: UUID) -> Seq
 
 
 def same_methods(
-    connection: Connection, customer_id: UUID, account_id: UUID, token_index: bytes, fingerprint_index: bytes | None
+    connection: Connection, customer_id: UUID, account_id: UUID, by_token: Sequence[bytes], by_card: Sequence[bytes]
 ) -> Sequence[RowMapping]:
     """A person's methods that are this one already, locked: by its card first, then by its token, then one that is
-    being forgotten under the same token."""
+    being forgotten under the same token. Both are given under every version of the index key."""
     table = payment_methods
-    by_token = table.c.token_index == token_index
-    by_card = sa.false() if fingerprint_index is None else table.c.fingerprint_index == fingerprint_index
-    active = table.c.status == "active"
+    same_token = table.c.token_index.in_(by_token)
+    same_card = table.c.fingerprint_index.in_(by_card)
+    active, forgetting = table.c.status == "active", table.c.status == "forgetting"
     query = (
         sa.select(table)
         .where(table.c.customer_id == customer_id, table.c.provider_account_id == account_id)
-        .where(sa.or_(sa.and_(active, sa.or_(by_token, by_card)), sa.and_(table.c.status == "forgetting", by_token)))
-        .order_by(sa.case((sa.and_(active, by_card), 0), (active, 1), else_=2), table.c.id)
+        .where(sa.or_(sa.and_(active, sa.or_(same_token, same_card)), sa.and_(forgetting, same_token)))
+        .order_by(sa.case((sa.and_(active, same_card), 0), (active, 1), else_=2), table.c.id)
         .with_for_update()
     )
     return connection.execute(query).mappings().all()
 
 
 def methods_by_token(
-    connection: Connection, account_id: UUID, token_index: bytes, *, lock: bool = False
+    connection: Connection, account_id: UUID, by_token: Sequence[bytes], *, lock: bool = False
 ) -> Sequence[RowMapping]:
     """Those that can be charged."""
     table = payment_methods
     query = (
         sa.select(table)
-        .where(table.c.provider_account_id == account_id, table.c.token_index == token_index)
+        .where(table.c.provider_account_id == account_id, table.c.token_index.in_(by_token))
         .where(table.c.status == "active")
         .order_by(table.c.id)
     )

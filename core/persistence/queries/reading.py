@@ -55,7 +55,8 @@ def page(connection: Connection, table: sa.Table, scope: Scope, wanted: Page) ->
     query = sa.select(table).where(within(table, scope)).limit(wanted.limit + 1)
     query = query.order_by(*(column.desc() for column in _order(table)))
     for column, value in wanted.equals.items():
-        query = query.where(table.c[column] == value)
+        # A list means any of them.
+        query = query.where(table.c[column].in_(value) if isinstance(value, list) else table.c[column] == value)
     if wanted.after is not None:
         query = query.where(_behind(table, wanted.after))
     if "created_at" in table.primary_key.columns:

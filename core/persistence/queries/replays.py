@@ -4,29 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from core.persistence.database import Scope
+from core.persistence.queries.reading import within
 from core.persistence.tables import inbox_events, jobs
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which events; None asks for any. `since` and `until` in seconds before now, by when they were received."""
+    """Which events; None asks for any. `since` and `until` in seconds before now, by when they were received.
+
+    `received_after` and `received_before` are the same as times, exclusive.
+
+    `after` is the last id of the page before, of a list whose newest come first.
+    """
 
     provider: str | None = None
     status: str | None = None
     kind: str | None = None
     since: float | None = None
     until: float | None = None
+    scope: Scope | None = None
+    after: UUID | None = None
+    received_after: datetime | None = None
+    received_before: datetime | None = None
 
 
 def _where(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     columns = inbox_events.c
     given = ((columns.provider, wanted.provider), (columns.status, wanted.status), (columns.kind, wanted.kind))
     asked: list[sa.ColumnElement[bool]] = [column == value for column, value in given if value is not None]
+    if wanted.scope is not None:
+        asked.append(within(inbox_events, wanted.scope))
+    if wanted.after is not None:
+        asked.append(columns.id < wanted.after)
+    if wanted.received_after is not None:
+        asked.append(columns.received_at > wanted.received_after)
+    if wanted.received_before is not None:
+        asked.append(columns.received_at < wanted.received_before)
     if wanted.since is not None:
         asked.append(columns.received_at >= _ago(wanted.since))
     if wanted.until is not None:
@@ -40,8 +60,12 @@ def _ago(seconds: float) -> sa.ColumnElement[object]:
     )
 
 
-def find(connection: Connection, inbox_id: UUID) -> RowMapping | None:
-    return connection.execute(sa.select(inbox_events).where(inbox_events.c.id == inbox_id)).mappings().one_or_none()
+def find(connection: Connection, inbox_id: UUID, scope: Scope | None = None) -> RowMapping | None:
+    """Without a scope: of any merchant."""
+    query = sa.select(inbox_events).where(inbox_events.c.id == inbox_id)
+    if scope is not None:
+        query = query.where(within(inbox_events, scope))
+    return connection.execute(query).mappings().one_or_none()
 
 
 def list_newest(connection: Connection, wanted: Wanted, limit: int) -> list[RowMapping]:
@@ -57,9 +81,9 @@ def count(connection: Connection, wanted: Wanted) -> int:
     return found
 
 
-def ids(connection: Connection, wanted: Wanted) -> Sequence[UUID]:
-    """All of them, the oldest first, as they came."""
-    query = sa.select(inbox_events.c.id).where(*_where(wanted)).order_by(inbox_events.c.id)
+def ids(connection: Connection, wanted: Wanted, most: int | None = None) -> Sequence[UUID]:
+    """All of them or the first so many, the oldest first, as they came."""
+    query = sa.select(inbox_events.c.id).where(*_where(wanted)).order_by(inbox_events.c.id).limit(most)
     return connection.execute(query).scalars().all()
 
 
@@ -81,11 +105,12 @@ def lock_jobs(connection: Connection, inbox_id: UUID) -> Sequence[RowMapping]:
 # The body lies in the partition of its event's time.
 _LOCK = sa.text(
     "SELECT e.*, EXISTS (SELECT FROM bodies b WHERE b.owner_id = e.id AND b.created_at >= e.received_at - "
-    "interval '1 day' AND b.created_at < e.received_at + interval '1 day') AS has_body "
+    "interval '1 day' AND b.created_at < e.received_at + interval '1 day') AS has_body, "
+    "EXISTS (SELECT FROM payments p WHERE p.id = e.payment_id AND p.payer_erased) AS redacted "
     "FROM inbox_events e WHERE e.id = :inbox FOR UPDATE OF e"
 )
 
 
 def lock(connection: Connection, inbox_id: UUID) -> RowMapping:
-    """The event, with `has_body`: is what was received still kept?"""
+    """The event, with `has_body` and `redacted`: is what was received still kept, and as it came?"""
     return connection.execute(_LOCK, {"inbox": inbox_id}).mappings().one()

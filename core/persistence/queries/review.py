@@ -11,14 +11,20 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from core.persistence.database import Scope
+from core.persistence.queries.reading import within
 from core.persistence.tables import findings, jobs, payments
 
 #: The reason of jobs whose finding was opened for their transaction.
 _CONTRADICTION = "contradiction"
 
 
-def find_job(connection: Connection, job_id: UUID) -> RowMapping | None:
-    return connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().one_or_none()
+def find_job(connection: Connection, job_id: UUID, scope: Scope | None = None) -> RowMapping | None:
+    """Without a scope: of any merchant."""
+    query = sa.select(jobs).where(jobs.c.id == job_id)
+    if scope is not None:
+        query = query.where(within(jobs, scope))
+    return connection.execute(query).mappings().one_or_none()
 
 
 def lock_job(connection: Connection, job_id: UUID) -> RowMapping:
@@ -55,7 +61,10 @@ def ask_at(connection: Connection, payment_id: UUID, due: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which jobs: those in `status`, and with `stuck` (seconds) those overdue or left by a dead worker, too."""
+    """Which jobs: those in `status`, and with `stuck` (seconds) those overdue or left by a dead worker, too.
+
+    `after` is the last id of the page before.
+    """
 
     status: str | None = "needs_review"
     kind: str | None = None
@@ -63,6 +72,8 @@ class Wanted:
     stuck: float | None = None
     limit: int = 100
     lane: str | None = None
+    mode: str | None = None
+    after: UUID | None = None
 
 
 _LIST = (
@@ -72,7 +83,9 @@ _LIST = (
     "  AND f.job_id = j.id) f ON true WHERE ({which}) "
     "AND (CAST(:kind AS text) IS NULL OR j.kind = :kind) "
     "AND (CAST(:lane AS text) IS NULL OR j.lane = :lane) "
-    "AND (CAST(:merchant AS uuid) IS NULL OR j.merchant_id = :merchant) ORDER BY j.id DESC LIMIT :limit"
+    "AND (CAST(:merchant AS uuid) IS NULL OR j.merchant_id = :merchant) "
+    "AND (CAST(:mode AS text) IS NULL OR j.mode = :mode) "
+    "AND (CAST(:after AS uuid) IS NULL OR j.id < :after) ORDER BY j.id DESC LIMIT :limit"
 )
 _IN_STATUS = "j.status = :status"
 _STUCK = (
@@ -84,8 +97,16 @@ _STUCK = (
 def list_jobs(connection: Connection, wanted: Wanted) -> list[RowMapping]:
     """The newest `limit` of them, newest last; `now` and `review_since` beside the job's own columns."""
     which = [part for part, asked in ((_IN_STATUS, wanted.status), (_STUCK, wanted.stuck)) if asked is not None]
-    values = {"kind": wanted.kind, "lane": wanted.lane, "merchant": wanted.merchant_id, "limit": wanted.limit}
+    which = which or ["true"]
+    values: dict[str, object] = {
+        "kind": wanted.kind,
+        "lane": wanted.lane,
+        "merchant": wanted.merchant_id,
+        "mode": wanted.mode,
+        "after": wanted.after,
+        "limit": wanted.limit,
+    }
     given = {"status": wanted.status, "stuck": wanted.stuck}
-    values |= {name: value for name, value in given.items() if value is not None}  # type: ignore[misc]
+    values |= {name: value for name, value in given.items() if value is not None}
     found = connection.execute(sa.text(_LIST.format(which=" OR ".join(which))), values).mappings().all()
     return list(reversed(found))

@@ -19,6 +19,7 @@ from core.persistence.tables import (
     findings,
     inbox_events,
     jobs,
+    provider_accounts,
     refunds,
     statement_lines,
     transactions,
@@ -82,7 +83,10 @@ def _newest_first(table: sa.Table) -> sa.ColumnElement[object]:
 def rows_about(
     connection: Connection, scope: Scope, payment_id: UUID, created_at: datetime
 ) -> dict[str, Sequence[RowMapping]]:
-    """{source: rows}, each in the order they were written. `created_at` is the payment's: nothing is older."""
+    """{source: rows}, each in the order they were written. `created_at` is the payment's: nothing is older.
+
+    `accounts` are all of the merchant's, for their names: a route may have weighed each.
+    """
     since, until = created_at - _SLACK, present(connection) + _SLACK
     found: dict[str, Sequence[RowMapping]] = {}
     for source, (table, columns) in _COLUMNS.items():
@@ -92,8 +96,12 @@ def rows_about(
             .order_by(_newest_first(table))
             .limit(MOST)
         )
+        if table is inbox_events:  # one that changed nothing belongs to the payment's bodies, not to its story
+            query = query.where(table.c.status != "ignored")
         if "created_at" in table.primary_key.columns:
             # Else every month there is would be planned and looked into, those to come as well.
             query = query.where(table.c.created_at >= since, table.c.created_at < until)
         found[source] = list(reversed(connection.execute(query).mappings().all()))
+    named = sa.select(provider_accounts.c.id, provider_accounts.c.name).where(within(provider_accounts, scope))
+    found["accounts"] = connection.execute(named).mappings().all()
     return found

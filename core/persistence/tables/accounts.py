@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import UUID
 
 from core.persistence.tables.base import (
-    TEXTS, created, identifier, json, link, metadata, sealed, small, tenant, text, when,
+    TEXTS, created, identifier, json, link, metadata, sealed, number, small, tenant, text, when,
 )  # fmt: skip
 
 merchants = sa.Table("merchants", metadata, identifier(), text("name", False), created())
@@ -38,6 +38,10 @@ api_keys = sa.Table(
     when("expires_at"),
     when("revoked_at"),
     when("last_used_at"),
+    text("created_by"),
+    text("replaces"),
+    text("ended_by"),
+    number("lifetime_seconds", True),
 )
 
 provider_accounts = sa.Table(
@@ -104,4 +108,41 @@ payment_methods = sa.Table(
     created(),
     created("updated_at"),
     when("forgotten_at"),
+    small("index_key_version", server_default=sa.text("1")),
+)
+
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("customer_id", UUID(as_uuid=True), primary_key=True),
+    *tenant(),
+    created("erased_at"),
+    when("redacted_at"),
+)
+
+sealing_keys = sa.Table(
+    "sealing_keys",
+    metadata,
+    text("kind", False, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sealed("check_value", False),
+    created(),
+    when("retired_at"),
+)
+
+key_rotations = sa.Table(
+    "key_rotations",
+    metadata,
+    identifier(),
+    text("kind", False),
+    small("to_version"),
+    text("status", False),
+    text("subject", False),
+    link("walked_to", False),
+    number("done"),
+    number("total"),
+    text("started_by", False),
+    created(),
+    created("updated_at"),
+    when("finished_at"),
 )

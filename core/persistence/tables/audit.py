@@ -12,6 +12,7 @@ from core.persistence.tables.base import (
     link,
     metadata,
     number,
+    small,
     tenant,
     text,
     when,
@@ -34,6 +35,26 @@ audit_log = sa.Table(
     text("request_id"),
     json("details", False),
     sa.Column("created_at", UTC, primary_key=True, server_default=sa.text("app_now()")),
+    json("before"),
+    json("after"),
+    text("from_address"),
+    link("job_id"),
+)
+
+audit_seals = sa.Table(
+    "audit_seals",
+    metadata,
+    number("number", primary_key=True),
+    small("form"),
+    number("from_number"),
+    number("to_number"),
+    small("records"),
+    sa.Column("leaves", sa.LargeBinary, nullable=False),
+    sa.Column("previous", sa.LargeBinary, nullable=False),
+    sa.Column("public_key", sa.LargeBinary, nullable=False),
+    when("sealed_at", False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("signature", sa.LargeBinary, nullable=False),
 )
 
 findings = sa.Table(

@@ -48,6 +48,7 @@ payments = sa.Table(
     flag("save_method"),
     flag("off_session"),
     text("country"),
+    flag("payer_erased", server_default=sa.text("false")),
 )
 
 refunds = sa.Table(

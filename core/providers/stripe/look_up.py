@@ -60,7 +60,8 @@ def _ask(calls: StripeCalls, request: LookUpRequest) -> LookUp:
 
 
 def _start(calls: StripeCalls, request: LookUpRequest, sent: StartRequest) -> LookUp:
-    on_page = sent.method == "redirect"
+    # A charge that a person linked to a payment by a page bears the name of its intent.
+    on_page = sent.method == "redirect" and not (request.provider_id or "").startswith("pi_")
     known = request.provider_id or _listed(calls, request, sent, on_page)
     if known is None:
         return NotFound({"listed": "checkout.sessions" if on_page else "payment_intents"})

@@ -78,9 +78,9 @@ def skewed_signatures(ground: Ground) -> None:
 
 
 CASES = (
-    Case("37a", "clock", "jumps of an hour, forth and back", "1 charge, leases hold", 3, jumps, "apart"),
-    Case("37b", "clock", "set back during an unknown outcome", "no early retry", 1, no_early_retry, "apart"),
-    Case("37c", "clock", "New Year's night", "paid on both sides of it", 1, year_end, "apart"),
+    Case("37a", "clock", "jumps of an hour, forth and back", "1 charge, leases hold", 3, jumps, "clock"),
+    Case("37b", "clock", "set back during an unknown outcome", "no early retry", 1, no_early_retry, "clock"),
+    Case("37c", "clock", "New Year's night", "paid on both sides of it", 1, year_end, "clock"),
     Case(
         "37d", "clock", "signatures of a clock that is off", "refused beyond 300 s, counted", 4, skewed_signatures,
         note="libfaketime is not there: a machine's own clock is not moved, the signature's time is",

@@ -1,4 +1,4 @@
-"""Every case in the order it runs: groups by what is broken, cases by number."""
+"""Every case in the order it runs: groups by what is broken, cases by number; drills, which take minutes, apart."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tests.chaos.cases import (
     limits,
     provider,
     provider_road,
+    restore,
+    sealing,
     webhook,
 )  # fmt: skip
 from tests.chaos.cases.case import Case
@@ -30,3 +32,6 @@ CASES: tuple[Case, ...] = (
     *limits.CASES,
     *config.CASES,
 )
+
+#: What an operator practises: the keys rotated under load, an older database put back.
+DRILLS: tuple[Case, ...] = (*sealing.CASES, *restore.CASES)

@@ -2,7 +2,7 @@
 
 `CHAOS_DIRECTORY/armed/NAME` holds {"point", "kind" (fnmatch), "nth"}; the process whose visit is the nth that fits
 moves it to `fired/` and kills itself, so that exactly one dies of it. "signal" says another one than SIGKILL. Without
-CHAOS_DIRECTORY it does nothing.
+CHAOS_DIRECTORY it does nothing; CHAOS_CLOCK sets the machine's time forth or back, in seconds.
 """
 
 from __future__ import annotations
@@ -82,8 +82,16 @@ def sabotage(name: str) -> None:
     runpy.run_path(file)["apply"]()
 
 
+def move_clock(seconds: float) -> None:
+    """This process believes that its machine is so far ahead."""
+    import core.startup.clock
+
+    core.startup.clock.machine_time = lambda: time.time() + seconds
+
+
 def begin() -> None:
     directory, switched_off = os.environ.get("CHAOS_DIRECTORY"), os.environ.get("CHAOS_SABOTAGE")
+    seconds = os.environ.get("CHAOS_CLOCK")
     if not directory or SPARED in sys.orig_argv:
         return
     # This module is read before Python puts the tree of `-m` on the path.
@@ -92,6 +100,8 @@ def begin() -> None:
     import core.points
 
     core.points.hook = Plant(directory).reached
+    if seconds:
+        move_clock(float(seconds))
     if switched_off:
         sabotage(switched_off)
 

@@ -1,0 +1,1 @@
+"""What sealing and verifying the audit log costs as it grows."""
