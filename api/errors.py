@@ -286,9 +286,16 @@ def _database(error: sa.exc.SQLAlchemyError) -> Response:
     """A database that is away, full or restarting: nothing was stored, so the client may try again."""
     if is_outage(error):
         log.warning("database unavailable", exc_info=error)
-        return _told(core_errors.Unavailable("the database cannot be reached; nothing was stored, try again"))
+        canceled = getattr(getattr(error, "orig", None), "pgcode", None) == errorcodes.QUERY_CANCELED
+        return _told(core_errors.Unavailable(_TOO_LONG if canceled else _AWAY))
     return _unexpected(error)
 
+
+_AWAY = "the database cannot be reached; nothing was stored, try again"
+_TOO_LONG = (
+    "the database did not answer in time; nothing was stored: try again, and where a list was asked for, ask for less "
+    "(a shorter time, another filter)"
+)
 
 #: Classes of SQLSTATE that pass by themselves: connection, resources, operator intervention, rolled back. So does a
 #: server that may not be written to: a standby that is about to be promoted.

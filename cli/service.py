@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from pydantic import TypeAdapter
+from sqlalchemy.exc import SQLAlchemyError
 
 from cli import children as parts
 from cli import databases, leftovers
@@ -25,6 +26,7 @@ from cli.seed import Seeded, seed_development
 from cli.supervisor import Supervisor
 from cli.target import core_session
 from cli.via import Via, straight, through
+from core.persistence import later_indexes
 
 PROVIDERS = ("stripe", "paystack")
 #: Addresses that a test run or the demo must not take from the person's own environment.
@@ -259,6 +261,15 @@ class Service:
         specs += [parts.worker(context, number, worker) for number in range(1, self._workers + 1)]
         self._running().start_all([*specs, parts.beat(context, worker)])
         self._record()
+        self._build_indexes()
+
+    def _build_indexes(self) -> None:
+        """Beside the running service: what an upgrade brings to a large database takes minutes, and nothing waits."""
+        try:
+            later_indexes.build(self._databases.owner)
+        except (later_indexes.IndexNotBuilt, SQLAlchemyError) as error:
+            reason = error if isinstance(error, later_indexes.IndexNotBuilt) else type(error).__name__
+            self._progress(f"Indexes: {reason}")
 
     def _start_on_port(self, name: str, ports: Ports, make: Callable[[], Spec]) -> None:
         """Starts a server on the port it had; on another one if somebody took that in the same moment."""

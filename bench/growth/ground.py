@@ -18,6 +18,7 @@ from cli.embedded_postgres import OWNER, EmbeddedPostgres
 from core.orchestration import accounts
 from core.orchestration.accounts import NewAccount
 from core.orchestration.context import Core
+from core.persistence import later_indexes
 from core.persistence.database import Scope, open_database
 from core.persistence.migrate import migrate
 from core.persistence.vault import Vault, new_keys, parse_keys
@@ -65,6 +66,7 @@ class Ground:
             cursor.execute(f'CREATE DATABASE "{self.name}" OWNER "{OWNER}"')
         urls = self.urls(postgres)
         migrate(urls.owner, urls.api, urls.worker)
+        later_indexes.build(urls.owner)
         with self.cores(urls, "growth-setup") as (_, _, admin):
             self._past_partitions(admin.database.engine)
             for name in shape.SHARES:

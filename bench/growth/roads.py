@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,8 +17,9 @@ from bench.growth.site import CLAIMED, LEASE, QUEUE, Road, Site, expect, once, q
 from bench.growth.ticks import ticks
 from core.domain.commands import PersonDetails
 from core.domain.identifiers import public_id
-from core.orchestration import admin_reading, execute, jobs, merchant_events, reading, receiving
+from core.orchestration import admin_reading, execute, jobs, merchant_events, reading, receiving, replay
 from core.orchestration.reading import Filters
+from core.persistence.queries.replays import Wanted
 
 #: "Recent" is one of the newest so many payments that were filled in.
 _RECENT = 200
@@ -186,6 +188,20 @@ def _beside(site: Site) -> list[Road]:
             None,
             lambda: admin_reading.list_jobs(site.admin, site.scope, 20, None, "needs_review"),
             once(in_review),
+        ),
+        *(
+            Road(
+                f"admin: jobs of {whose}, {status}",
+                None,
+                partial(admin_reading.list_jobs, site.admin, site.ground.scope(owner), 20, None, status),
+            )
+            for whose, owner in (("the large merchant", shape.LARGE), ("the small one", shape.SMALL))
+            for status in ("succeeded", "failed", "canceled")
+        ),
+        Road(
+            "admin: events of the last hour, counted",
+            None,
+            lambda: replay.count(site.admin, Wanted(scope=site.ground.scope(shape.SMALL), since=3600.0)),
         ),
         Road("admin: findings", None, lambda: admin_reading.list_findings(site.admin, site.scope, 1, None, "resolved")),
     ]

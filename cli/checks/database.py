@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cli.checks.finding import Finding, Situation, failed, ok, skipped, warning
 from cli.databases import Databases
+from core.persistence import later_indexes
 from core.persistence.database import CLIENT_SETTINGS, SERVER_OPTIONS, create_engine
 from core.persistence.migrate import current_revision, newest_revision
 from core.startup import clock
@@ -88,6 +89,7 @@ def _schema(addresses: Databases) -> Finding:
     try:
         with engine.connect() as connection:
             found = current_revision(connection)
+            missing = later_indexes.missing(connection)
     except SQLAlchemyError as error:
         text = str(getattr(error, "orig", error)).strip().splitlines()[0]
         return warning("Schema", f"not read: {text}", "set MIGRATION_DATABASE_URL to the owner's address")
@@ -96,4 +98,6 @@ def _schema(addresses: Databases) -> Finding:
     newest = newest_revision()
     if found != newest:
         return failed("Schema", f"at {found or 'nothing'}, this version needs {newest}", "run `tollgate migrate`")
+    if missing:
+        return warning("Schema", f"indexes are missing: {', '.join(missing)}", "run `tollgate migrate`; nothing stops")
     return ok("Schema", f"at {found}, the newest")

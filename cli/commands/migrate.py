@@ -15,6 +15,7 @@ from cli.errors import Refused
 from cli.lock import running
 from cli.migrating import migrate as bring_up_to_date
 from core.environment import unknown, variables
+from core.persistence import later_indexes
 from core.persistence.migrate import MigrationRefused
 from core.settings import Settings
 from core.startup.servers import reason
@@ -43,3 +44,11 @@ def migrate(data_dir: Path) -> None:
     except CommandError as error:
         raise Refused(f"the schema cannot be brought up to date: {error}") from None
     click.echo(f"The database is at revision {revision}.")
+    try:
+        built = later_indexes.build(found.owner)
+    except later_indexes.IndexNotBuilt as error:
+        raise Refused(str(error)) from None
+    except SQLAlchemyError as error:
+        raise Refused(f"the database does not serve: {reason(error)}") from None
+    if built:
+        click.echo(f"Indexes built beside traffic: {', '.join(built)}.")

@@ -10,6 +10,7 @@ import psycopg2
 from sqlalchemy.engine import make_url
 
 from cli.embedded import Embedded
+from core.persistence import later_indexes
 from core.persistence.migrate import migrate
 
 
@@ -69,4 +70,5 @@ def drop(embedded: Embedded, name: str) -> None:
 def make_template(embedded: Embedded) -> str:
     found = create(embedded, "template_tollgate")
     migrate(found.owner, found.api, found.worker)
+    later_indexes.build(found.owner)
     return "template_tollgate"
