@@ -169,6 +169,7 @@ def erase(
         _refuse_answered(erasures.answer_under_way(connection, scope, customer_id))
         counted = erasure.destroy(core, connection, scope, row, cause_of(caller))
         traces.audit_request(connection, caller, "customer", "erased", customer_id, {**counted, **(why or {})})
+        _push(connection, caller, customer_id)
         return Accepted(200, body, None, False)
 
     answer = _once(core, caller, key, act)

@@ -98,7 +98,10 @@ def _forget_all(core: Core, job: Job, errand: _Forget) -> Told | float:
 
 
 def push_customer(core: Core, job: Job) -> None:
-    """Have a provider know a customer's new details. It gives up in the end: the customer here is what counts."""
+    """Have a provider know a customer's new details; of an erased one, that there are none.
+
+    It gives up in the end: the customer here is what counts.
+    """
     account_id = UUID(str(job.arguments["account"]))
     with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
         errand = _to_push(core, connection, job, account_id)
@@ -130,7 +133,7 @@ def push_customer(core: Core, job: Job) -> None:
 def _to_push(core: Core, connection: Connection, job: Job, account_id: UUID) -> _Push | None:
     customer = rows.find_customer(connection, job.scope, job.target)
     row = customers.provider_customer(connection, job.target, account_id)
-    if customer is None or customer["erased_at"] is not None or row is None or row["provider_id"] is None:
+    if customer is None or row is None or row["provider_id"] is None:
         return None
     request = customers.customer_request(core, connection, job.scope, row)
     return _Push(_account(core, connection, job, account_id), request, customer["updated_at"])

@@ -48,6 +48,7 @@ _RECEIVED_AT = sa.text("SELECT received_at FROM inbox_events WHERE id = :id")
 #: Seconds until an event about something we do not know is tried again; after the last it is foreign.
 PARKED_DELAYS = (5.0, 60.0, 600.0, 3600.0)
 _KIND = "process_webhook"
+_REDACTED = "it is kept redacted: the person it names was erased, or it tells of nothing but a person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,13 @@ def _read(core: Core, connection: Connection, job: Job, stored: Row) -> Became |
     account = provider_manager.open_account(core, connection, job.scope, stored["provider_account_id"])
     event = _event(core, connection, job.scope, stored)
     if event is None:
-        return _end(connection, job, stored, "ignored", "the person it names was erased", stored["payment_id"])
+        return _end(connection, job, stored, "ignored", _REDACTED, stored["payment_id"])
     if event.body is None:
         return _end(connection, job, stored, "ignored", "the body is not JSON")
     news = account.provider.read_webhook(event)
+    if isinstance(news, Ignored) and news.about_person:
+        _redact(core, connection, job.scope, stored)
+        return _end(connection, job, stored, "ignored", news.reason)
     if isinstance(news, Ignored):
         return _put_aside(core, connection, job, stored, event, news.reason)
     if not all(storable(one) for one in news):
@@ -146,6 +150,7 @@ def _apply_all(core: Core, connection: Connection, job: Job, stored: Row, news: 
     for one in news:
         heeded = heed(core, connection, job.scope, stored["provider_account_id"], one, cause)
         if isinstance(one, MethodNews):
+            _redact(core, connection, job.scope, stored)
             if heeded is None:
                 return _end(connection, job, stored, "ignored", "no saved payment method of ours")
             return _end(connection, job, stored, "applied", heeded.note)
@@ -170,7 +175,7 @@ def _put_aside(core: Core, connection: Connection, job: Job, stored: Row, event:
 
 
 def _redact(core: Core, connection: Connection, scope: Scope, stored: Row) -> None:
-    """It came after the person was erased, and names them."""
+    """It names a person, and came after they were erased or could not be found when they are."""
     body = {"id": stored["body_id"], "owner_kind": "inbox_event", "sealed": stored["sealed"]}
     sealed = erasure.redacted_body(core.vault.merchant_key(connection, scope), body)
     erasures.keep_bodies(connection, {stored["body_id"]: sealed})

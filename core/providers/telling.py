@@ -114,6 +114,11 @@ class ListingBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """An event we understand and deliberately do nothing about."""
+    """An event we understand and deliberately do nothing about.
+
+    `about_person`: it tells who somebody is, of no payment, and nothing will ever be read from it. Its body is not kept
+    readable: once it is stored, an erasure could not find it.
+    """
 
     reason: str
+    about_person: bool = False

@@ -85,7 +85,8 @@ def bought(world: World) -> tuple[str, list[str]]:
         "metadata": {"order": "42", "ring": "call 0049 30 5550 1990"},
         "return_url": "https://shop.example/thanks?who=zelda",
     }
-    paid = world.pay(customer=name, **words)
+    # A saved card: Stripe makes an object of the person, and tells us of it by events that name no payment.
+    paid = world.pay(customer=name, save_payment_method=True, **words)
     plain = world.pay(customer=name, reference="order-43", description="A hat", metadata={"order": "43"})
     pages = [
         world.create(payment_method={"type": "redirect"}, customer=name),
@@ -119,6 +120,10 @@ def test_nothing_names_an_erased_person_and_the_books_stand(world: World) -> Non
 
     assert gone.status_code == 200, gone.text
     assert naming(world) == set()
+    world.settle()
+    assert naming(world) == set(), "what the provider tells of the erasure names her too"
+    kept = [one for one in world.ledger("stripe")["customers"] if one["metadata"].get("tollgate_customer") == name]
+    assert [(one["email"], one["name"]) for one in kept] == [(None, None)], "Stripe's own object"
     for one in payments:
         after = world.payment(one)
         texts = ("reference", "description", "metadata", "return_url", "updated_at")

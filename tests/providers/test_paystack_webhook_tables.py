@@ -97,7 +97,7 @@ def test_an_event_about_a_dispute_makes_us_read_it(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "reason"), LEFT_ALONE.items())
 def test_an_event_that_is_left_alone_has_its_reason(kind: str, reason: str) -> None:
-    assert PROVIDER.read_webhook(received(sample(kind))) == Ignored(reason)
+    assert PROVIDER.read_webhook(received(sample(kind))) == Ignored(reason, about_person=kind.startswith("customer"))
 
 
 @pytest.mark.parametrize("kind", sorted(NEWS))

@@ -113,7 +113,7 @@ def read(event: VerifiedEvent) -> list[AnyNews] | Ignored:
         return _dispute(event, data)
     operation = ASKED.get(event.kind)
     if operation is None:
-        return Ignored(IGNORED.get(event.kind, "kind not handled"))
+        return Ignored(IGNORED.get(event.kind, "kind not handled"), about_person=event.kind.startswith(_ABOUT_PERSONS))
     if operation == "refund":
         return _refund(event, data)
     reference = data.get("reference")
@@ -125,6 +125,8 @@ def read(event: VerifiedEvent) -> list[AnyNews] | Ignored:
     return [News(operation, None, None, reference, reference, event.created_at)]
 
 
+#: They bear names, numbers of documents and no payment.
+_ABOUT_PERSONS = "customeridentification."
 _NAMELESS = "no reference in the event"
 
 

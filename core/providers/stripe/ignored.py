@@ -17,6 +17,9 @@ _OUR_WORDS = "our customer is kept here; the object at Stripe only follows it"
 _NO_BILLING = "subscriptions, taxes and discounts of Stripe Billing are not used"
 _NO_SOURCES = "sources of the old kind are not used"
 
+#: Their objects bear names and addresses and no payment; the kinds we read are read before this is asked.
+ABOUT_PERSONS = ("customer.", "payment_method.")
+
 IGNORED: Mapping[str, str] = {
     "payment_intent.created": "the answer to our own request says more",
     "payment_intent.partially_funded": "part of a bank transfer; the intent tells when the whole sum is there",

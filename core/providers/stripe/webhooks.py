@@ -10,7 +10,7 @@ from core.providers.base import AnyNews, DisputeNews, Ignored, MethodNews, News,
 from core.providers.stripe import outcomes
 from core.providers.stripe.disputes import charges_of
 from core.providers.stripe.facts import id_of
-from core.providers.stripe.ignored import BY_REFUND, IGNORED, RELEASED_HOLD, TRY_ON_PAGE
+from core.providers.stripe.ignored import ABOUT_PERSONS, BY_REFUND, IGNORED, RELEASED_HOLD, TRY_ON_PAGE
 from core.providers.stripe.marks import KIND, mark_of, paid_on_page
 from core.providers.stripe.refunds import lets_go
 
@@ -25,7 +25,7 @@ def read(event: VerifiedEvent) -> Read:
         return Ignored("the body is not a JSON object")
     reader = READERS.get(event.kind)
     if reader is None:
-        return Ignored(IGNORED.get(event.kind, "kind not handled"))
+        return Ignored(IGNORED.get(event.kind, "kind not handled"), about_person=event.kind.startswith(ABOUT_PERSONS))
     data = event.body.get("data")
     found = data.get("object") if isinstance(data, dict) else None
     if not isinstance(found, dict) or id_of(found) is None:
