@@ -396,3 +396,16 @@ def test_a_refund_of_what_is_already_back_is_refused_unless_it_is_among_it(drive
     again = provider.refund(replace(whole, provider_key="another-key"))
     assert isinstance(again, Succeeded)
     assert len(driver.ledger()["refunds"]) == 1
+
+
+def test_a_list_that_takes_longer_than_a_call_may_is_read_to_its_end(driver: StripeDriver) -> None:
+    """What was made first is on the last of its pages; each page has its own time."""
+    request = driver.request()
+    made = driver.paid(driver.provider(), request)
+    for _ in range(205):
+        driver.provider().start(driver.request())
+    pages = [driver.fault("delay", "payment_intents.list", ms=600) for _ in range(3)]
+    found = driver.provider(deadline=1.0).look_up(look_up_of(request))
+    assert isinstance(found, Succeeded), found
+    assert found.facts.provider_id == made.provider_id
+    assert all(driver.fired(page) for page in pages)

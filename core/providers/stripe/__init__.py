@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from core.domain.outcomes import DisputeAnswer, LookUp, NotExecuted, NotFound, Outcome, Succeeded, Unknown
 from core.providers.base import (
@@ -46,7 +46,7 @@ from core.providers.stripe import (
 )
 from core.providers.stripe.capabilities import CAPABILITIES
 from core.providers.stripe.client import StripeCalls
-from core.providers.stripe.lists import Ask
+from core.providers.stripe.lists import Ask, paged
 from core.providers.stripe.look_up import look_up
 from core.providers.stripe.settings import SETTINGS
 
@@ -86,8 +86,7 @@ class StripeProvider:
             return refunds.refund(self._calls, request)
 
     def look_up(self, request: LookUpRequest) -> LookUp:
-        with self._deadline():
-            found = look_up(self._calls, request)
+        found = look_up(self._calls, request, self._deadline)
         return found if isinstance(found, NotFound) else payments.with_key(self._calls, found)
 
     def list_refunds(self, charge: ChargeRef) -> Sequence[News] | NotExecuted | Unknown:
@@ -138,13 +137,7 @@ class StripeProvider:
         return replace(news, outcome=payments.with_key(self._calls, news.outcome))
 
     def _page(self, ask: Ask) -> Ask:
-        """A long list may take its time; none of its pages may."""
-
-        def page(params: Mapping[str, Any]) -> dict[str, Any]:
-            with self._deadline():
-                return ask(params)
-
-        return page
+        return paged(ask, self._deadline)
 
     def _deadline(self) -> Deadline:
         """One for all requests of an operation."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from core.providers.deadline import Deadline
 from core.providers.stripe.facts import id_of
 from core.providers.stripe.failures import Failed, unreadable
 
@@ -16,6 +18,28 @@ Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
 PAGE = 100
 #: How far our clock and Stripe's may be apart, with room to spare, where a list is asked by creation time.
 CLOCKS_APART = timedelta(minutes=5)
+
+
+def paged(ask: Ask, deadline: Callable[[], Deadline]) -> Ask:
+    """A long list may take its time; none of its pages may."""
+
+    def page(params: Mapping[str, Any]) -> dict[str, Any]:
+        with deadline():
+            return ask(params)
+
+    return page
+
+
+def patient(ask: Ask, seconds: float) -> Ask:
+    """For so long together; then Failed, which proves nothing."""
+    ends = time.monotonic() + seconds
+
+    def page(params: Mapping[str, Any]) -> dict[str, Any]:
+        if time.monotonic() > ends:
+            raise Failed(unreadable())
+        return ask(params)
+
+    return page
 
 
 def pages(ask: Ask, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,8 @@ which is behind by up to an hour (docs.stripe.com/search)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, assert_never
 
@@ -14,10 +16,11 @@ from core.providers.base import (
     StartRequest,
     VoidRequest,
 )
+from core.providers.deadline import Deadline
 from core.providers.stripe import outcomes
 from core.providers.stripe.client import StripeCalls
 from core.providers.stripe.failures import Failed
-from core.providers.stripe.lists import CLOCKS_APART, pages
+from core.providers.stripe.lists import CLOCKS_APART, paged, pages, patient
 from core.providers.stripe.marks import PAYMENT, mark_of
 from core.providers.stripe.methods import with_method
 from core.providers.stripe.payments import intent_of
@@ -26,14 +29,24 @@ from core.providers.stripe.start_params import KEPT
 
 #: A request is executed within its deadline of 30 s or never; the rest is the clocks again.
 _EXECUTED_WITHIN = timedelta(minutes=1)
+#: Seconds for a whole list. At 100 intents a second the window holds some 700 pages, of about 0.3 s each.
+_LISTED_WITHIN = 300.0
 #: Statuses of intents and sessions that take no money any more; a declined intent waits for another card until it is
 #: canceled.
 _ENDED = frozenset({"canceled", "expired", "requires_payment_method"})
 
 
-def look_up(calls: StripeCalls, request: LookUpRequest) -> LookUp:
+def look_up(calls: StripeCalls, request: LookUpRequest, deadline: Callable[[], Deadline]) -> LookUp:
+    """Each page of a list has a deadline of its own, which `deadline` makes; what is not listed has one together."""
+    sent = request.request
     try:
-        return _ask(calls, request)
+        if isinstance(sent, StartRequest) and request.provider_id is None:
+            known = _listed(calls, request, sent, deadline)
+            if known is None:
+                return NotFound({"listed": "checkout.sessions" if _on_page(sent) else "payment_intents"})
+            request = replace(request, provider_id=known)
+        with deadline():
+            return _ask(calls, request)
     except Failed as failed:
         # A 404 included: an object that an answer named before is not simply absent. Somebody changed
         # the credentials or the mode, and "not found" would allow a second charge.
@@ -44,7 +57,7 @@ def _ask(calls: StripeCalls, request: LookUpRequest) -> LookUp:
     sent = request.request
     match sent:
         case StartRequest():
-            return _start(calls, request, sent)
+            return _start(calls, sent, request.provider_id or "")
         case CaptureRequest():
             intent_id = intent_of(calls, sent)
             if not isinstance(intent_id, str):
@@ -59,28 +72,31 @@ def _ask(calls: StripeCalls, request: LookUpRequest) -> LookUp:
             assert_never(sent)
 
 
-def _start(calls: StripeCalls, request: LookUpRequest, sent: StartRequest) -> LookUp:
-    # A charge that a person linked to a payment by a page bears the name of its intent.
-    on_page = sent.method == "redirect" and not (request.provider_id or "").startswith("pi_")
-    known = request.provider_id or _listed(calls, request, sent, on_page)
-    if known is None:
-        return NotFound({"listed": "checkout.sessions" if on_page else "payment_intents"})
+def _on_page(sent: StartRequest) -> bool:
+    return sent.method == "redirect"
+
+
+def _start(calls: StripeCalls, sent: StartRequest, known: str) -> LookUp:
     kept = KEPT if sent.save_method else ()
-    if on_page:
+    # A charge that a person linked to a payment by a page bears the name of its intent.
+    if _on_page(sent) and not known.startswith("pi_"):
         session = calls.get_session(known, kept)
         return with_method(sent, outcomes.read_session(session), session.get("payment_intent"))
     intent = calls.get_intent(known, kept)
     return with_method(sent, outcomes.read_start(intent), intent)
 
 
-def _listed(calls: StripeCalls, request: LookUpRequest, sent: StartRequest, on_page: bool) -> str | None:
+def _listed(
+    calls: StripeCalls, request: LookUpRequest, sent: StartRequest, deadline: Callable[[], Deadline]
+) -> str | None:
     """The id of what carries our mark, among all that was made while our request may have been executed."""
     window = {
         "gte": int((request.first_sent_at - CLOCKS_APART).timestamp()),
         "lte": int((request.last_sent_at + CLOCKS_APART + _EXECUTED_WITHIN).timestamp()),
     }
     params: dict[str, Any] = {"created": window}
-    listed = pages(calls.list_sessions if on_page else calls.list_intents, params)
+    ask = paged(calls.list_sessions if _on_page(sent) else calls.list_intents, deadline)
+    listed = pages(patient(ask, _LISTED_WITHIN), params)
     if not request.by_payment:
         return next((str(one["id"]) for one in listed if mark_of(one) == sent.transaction_id), None)
     return first_to_matter([one for one in listed if mark_of(one, PAYMENT) == sent.payment_id])
