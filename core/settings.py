@@ -287,10 +287,10 @@ class Settings(BaseModel):
             wrong.append("TOLLGATE_LEASE_RENEWAL must be under half of TOLLGATE_LEASE")
         if self.provider_connect_timeout > self.provider_deadline:
             wrong.append("TOLLGATE_PROVIDER_CONNECT_TIMEOUT must not exceed TOLLGATE_PROVIDER_DEADLINE")
-        if self.not_found_after < self.provider_deadline + 10:
+        if self.not_found_after < self.provider_deadline + max(10, self.lease):
             wrong.append(
-                "TOLLGATE_NOT_FOUND_AFTER must be at least TOLLGATE_PROVIDER_DEADLINE and 10 s: "
-                "a request still on its way would be taken for one that never arrived"
+                "TOLLGATE_NOT_FOUND_AFTER must be at least TOLLGATE_PROVIDER_DEADLINE and TOLLGATE_LEASE together, and "
+                "10 s more than the deadline: a request still on its way would be taken for one that never arrived"
             )
         if wrong:
             raise ValueError("; ".join(wrong))

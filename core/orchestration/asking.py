@@ -20,6 +20,9 @@ log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 
+#: Goes on while the machine is suspended, where the system has such a clock: a worker that slept so has slept.
+_AGING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 @dataclass(slots=True)
 class Took:
@@ -40,10 +43,10 @@ def ask(
     """What `call` returns; or seconds, when its turn is too far away to wait for.
 
     They are a `breaker.KeptBack` where the breaker is open or the provider has asked to wait. No transaction may be
-    open here, and no lock is held while the provider is called. `announced` is the monotonic clock's time, in seconds,
-    at which the call was committed to; now unless it is given. `took` is filled in. Raises LeaseLost.
+    open here, and no lock is held while the provider is called. `announced` is the `moment` before the commit that
+    allowed the call; now unless it is given. `took` is filled in. Raises LeaseLost.
     """
-    announced = time.monotonic() if announced is None else announced
+    announced = moment() if announced is None else announced
     with in_flight.call(core, account) as kept_back:
         if kept_back:
             return float(kept_back)
@@ -57,7 +60,7 @@ def ask(
             if wait > 0:
                 time.sleep(wait)
             # A worker that slept through its lease must not send: another one may be at it.
-            if time.monotonic() - announced > core.settings.lease:
+            if moment() - announced > core.settings.lease:
                 raise LeaseLost(str(job.id))
             points.reached("call.sending", job.kind)
             answer = _timed(core, account, operation, call, took)
@@ -65,6 +68,11 @@ def ask(
             return answer
         finally:
             permit.end()
+
+
+def moment() -> float:
+    """Seconds that only their differences mean: how old an announcement is."""
+    return time.clock_gettime(_AGING)
 
 
 def _timed(core: Core, account: OpenedAccount, operation: str, call: Callable[[], Answer], took: Took | None) -> Answer:

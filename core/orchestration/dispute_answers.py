@@ -15,7 +15,7 @@ from core.domain.errors import CapabilityUnsupported, FieldError, NotFoundError,
 from core.domain.identifiers import public_id
 from core.domain.outcomes import DisputeAnswer, DisputeFacts, NotExecuted, NotExecutedReason
 from core.domain.statuses import FINAL_JOB
-from core.orchestration import disputes, idempotency, jobs, provider_manager, status_manager, traces
+from core.orchestration import asking, disputes, idempotency, jobs, provider_manager, status_manager, traces
 from core.orchestration.context import Caller, Cause, Core
 from core.orchestration.disputes import KeptBack
 from core.orchestration.idempotency import Accepted, IdempotencyKey
@@ -142,6 +142,7 @@ class _Turn:
 
 def send(core: Core, job: Job) -> None:
     """Carry an accepted answer to the provider: the handler of both kinds of job."""
+    announced = asking.moment()
     turn = _begin(core, job)
     if turn is None:
         return
@@ -149,9 +150,10 @@ def send(core: Core, job: Job) -> None:
     if job.fence > 1:
         # An earlier send may have arrived: how the dispute stands tells, and the same key is sent again if it did not.
         seen = disputes.read(core, job, turn.account, provider_id, turn.dispute)
+        announced = asking.moment()
         if not _still_to_do(core, job, turn, seen):
             return
-    said = disputes.call(core, job, turn.account, job.kind, lambda provider: _say(provider, turn.request))
+    said = disputes.call(core, job, turn.account, job.kind, lambda provider: _say(provider, turn.request), announced)
     answer = disputes.believable(said, provider_id, turn.dispute)
     with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         payment = rows.lock_payment(connection, job.payment)

@@ -106,9 +106,11 @@ def call(
     account: OpenedAccount,
     operation: str,
     act: Callable[[PaymentProvider], DisputeAnswer],
+    announced: float | None = None,
 ) -> DisputeAnswer | KeptBack:
-    """One provider call about a dispute, if its account has a place for it. Raises LeaseLost after a long sleep."""
-    answer = asking.ask(core, job, account, operation, asking.guarded(partial(act, account.provider)))
+    """One provider call about a dispute, if its account has a place for it. Raises LeaseLost after a long sleep since
+    `announced`, the `asking.moment` before the commit that allowed it."""
+    answer = asking.ask(core, job, account, operation, asking.guarded(partial(act, account.provider)), announced)
     return KeptBack(answer) if isinstance(answer, float) else answer
 
 

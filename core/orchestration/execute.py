@@ -89,7 +89,7 @@ OTHER: Mapping[str, Callable[[Core, Job], None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A job whose first step is announced and committed. `at` is the machine's monotonic clock in seconds."""
+    """A job whose first step is announced and committed. `at` is the `asking.moment` before that."""
 
     step: Step | None
     at: float
@@ -116,7 +116,7 @@ def prepare(core: Core, claimed: Sequence[Job]) -> list[Callable[[], bool]]:
 def _announce_together(core: Core, scope: Scope, together: Sequence[Job]) -> dict[UUID, Begun]:
     """Empty when anything goes wrong: then nothing is written, and each job meets its trouble alone."""
     by_id = {job.id: job for job in together}
-    at = time.monotonic()
+    at = asking.moment()
     try:
         commit = points.announcing(*(job.kind for job in together))
         with core.transaction(scope, _LOCK_TOGETHER, commit) as connection:
@@ -217,8 +217,8 @@ def _run_money(core: Core, job: Job, begun: Begun | None) -> None:
         result = take(core, job, step, announced, took)
         if isinstance(step, Send) and took.ms is not None:
             step = replace(step, took_ms=took.ms)
+        announced = asking.moment()  # before the commit that allows the next call: the worker may sleep in it
         step = _settle(core, job, step, result)
-        announced = time.monotonic()
     log.warning("too_many_steps")
 
 
@@ -228,14 +228,14 @@ def _begin(core: Core, job: Job) -> Begun:
         step = MONEY[job.kind](core, connection, job, payment)
         if step is not None:
             jobs.count_attempt(connection, job)
-        at = time.monotonic()
+        at = asking.moment()
     return Begun(step, at)
 
 
 def take(core: Core, job: Job, step: Step, announced: float | None = None, took: asking.Took | None = None) -> LookUp:
     """Make the provider call of a step, if its account has a place for it. No transaction is open here.
 
-    `announced` is the monotonic clock's time, in seconds, at which the step was committed; now unless it is given.
+    `announced` is the `asking.moment` before the step was committed; now unless it is given.
     """
     call = asking.guarded(partial(_perform, step))
     answer: LookUp | float = asking.ask(core, job, step.account, _operation(step), call, announced, took)

@@ -344,7 +344,8 @@ _REQUEUE = (
 )
 _KEEP_BACK = (
     "UPDATE jobs SET status = 'queued', lease_until = NULL, worker = NULL, "
-    "attempts = %(attempts)s - 1, lease_losses = 0, "
+    # Nothing was tried, so that it says nothing about the deaths before it.
+    "attempts = %(attempts)s - 1, lease_losses = CASE WHEN %(progressed)s THEN 0 ELSE lease_losses END, "
     "run_after = app_now() + make_interval(secs => %(delay)s) "
     "WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'"
 )
@@ -365,9 +366,12 @@ def requeue(connection: Connection, job: Job, delay: float, error: Mapping[str, 
     _put(connection, job, _REQUEUE, {"delay": spread(delay), "error": pipeline.json_text(error)})
 
 
-def keep_back(connection: Connection, job: Job, delay: float) -> None:
-    """Put a job back untried, due again in `delay` seconds: this claim counts as no attempt. Raises LeaseLost."""
-    _put(connection, job, _KEEP_BACK, {"delay": delay})
+def keep_back(connection: Connection, job: Job, delay: float, *, progressed: bool = False) -> None:
+    """Put a job back untried, due again in `delay` seconds: this claim counts as no attempt. Raises LeaseLost.
+
+    `progressed`: a part of it was done, and the deaths of workers before that count no more.
+    """
+    _put(connection, job, _KEEP_BACK, {"delay": delay, "progressed": progressed})
 
 
 def _put(connection: Connection, job: Job, statement: str, values: Mapping[str, Any]) -> None:

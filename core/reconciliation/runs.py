@@ -139,7 +139,7 @@ def carry_out(core: Core, job: Job, comparisons: Mapping[str, Comparison]) -> No
             _keep(core, job, run, done)
             if time.monotonic() > until and end < window.until:
                 with core.transaction(job.scope) as connection:
-                    jobs.keep_back(connection, job, 0.0)
+                    jobs.keep_back(connection, job, 0.0, progressed=True)
                 return
     except ListingBroken as broken:
         _broke_off(core, job, run, broken)

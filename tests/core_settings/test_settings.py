@@ -93,6 +93,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     [
         ({"TOLLGATE_LEASE": "4"}, "TOLLGATE_LEASE_RENEWAL"),
         ({"TOLLGATE_PROVIDER_DEADLINE": "31"}, "TOLLGATE_NOT_FOUND_AFTER"),
+        ({"TOLLGATE_LEASE": "11"}, "TOLLGATE_NOT_FOUND_AFTER"),
         ({"TOLLGATE_PROVIDER_CONNECT_TIMEOUT": "31"}, "TOLLGATE_PROVIDER_CONNECT_TIMEOUT"),
     ],
 )
@@ -174,7 +175,7 @@ class TestPromises:
 
     def test_look_ups(self, settings: Settings) -> None:
         assert settings.lookup_delays == (5, 30, 120, 600, 3600, 21600)
-        assert settings.not_found_after >= settings.provider_deadline + 10
+        assert settings.not_found_after >= settings.provider_deadline + max(10, settings.lease)
         assert (settings.not_found_spacing, settings.refund_absent_spacing) == (60, 600)
 
     def test_pages(self, settings: Settings) -> None:

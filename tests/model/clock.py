@@ -1,4 +1,4 @@
-"""The machine's monotonic clock as the product's workers read it: it jumps when the example's time does."""
+"""The machine's clocks as the product's workers read it: it jumps when the example's time does."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class Monotonic:
 
     def monotonic(self) -> float:
         return time.monotonic() + self.shift
+
+    def clock_gettime(self, clock: int) -> float:
+        return time.clock_gettime(clock) + self.shift
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

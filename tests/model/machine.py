@@ -45,6 +45,8 @@ STALLS = (
     ("call.answered", 7),
     ("call.answered", 700),
     ("job.settled", 7),
+    ("job.settled", 700),
+    ("job.settled", DAY),
 )
 ACCEPT_DEATHS = (None, None, None, "accept.written", "accept.committed", "accept.hinted")
 INBOX_DEATHS = (None, None, None, "inbox.verified", "inbox.stored", "inbox.hinted")

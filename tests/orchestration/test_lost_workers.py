@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from core.domain.identifiers import parse_id
-from core.orchestration import execute, jobs
+from core.orchestration import asking, execute, jobs
 from core.orchestration.jobs import Job
 from core.settings import Settings
 from tests.support.world import World
@@ -95,6 +95,51 @@ def test_of_jobs_that_lost_two_workers_one_is_taken_at_a_time(world: World) -> N
     world.settle()
     left = world.rows("SELECT 1 FROM jobs WHERE id = ANY(:ids) AND status <> 'succeeded'", ids=list(ids))
     assert left == []
+
+
+def test_a_poison_job_stops_also_where_its_account_is_at_its_limit(world: World) -> None:
+    """Between deaths it is kept back untried: that says nothing about the job, and must not make it look sound."""
+    payment = world.create()
+    for death in range(jobs.MAX_LEASE_LOSSES + 1):
+        (job,) = claim(world)
+        assert job.lease_losses == death
+        with world.worker.transaction(job.scope) as connection:
+            jobs.keep_back(connection, job, 0.0)
+        (job,) = claim(world)
+        assert job.lease_losses == death
+        lose(world)
+    assert claim(world) == []
+    found = job_of(world, payment)
+    assert (found["status"], found["error"]["code"], found["attempts"]) == ("needs_review", "worker_lost", 0)
+
+
+def test_a_worker_that_sleeps_in_the_commit_before_a_charge_sends_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The charge is announced in the commit that keeps the customer just made, and there the worker sleeps."""
+    person = world.post("/v1/customers", {"email": "sleeper@example.com"}).json()["id"]
+    payment = world.create(customer=person, save_payment_method=True)
+    settle, slept, moment = execute._settle, 0.0, asking.moment
+
+    def sleeping(core: Any, job: Job, step: Any, result: Any) -> Any:
+        nonlocal slept
+        following = settle(core, job, step, result)
+        slept += DAY  # longer than Stripe knows a key
+        return following
+
+    with monkeypatch.context() as patched:
+        patched.setattr(execute, "_settle", sleeping)
+        patched.setattr(asking, "moment", lambda: moment() + slept)
+        (job,) = claim(world)
+        execute.run(world.worker, job)
+    assert slept == DAY, "it was put to sleep once, before the charge"
+    assert world.charges("stripe", payment["id"]) == []
+    (sent,) = world.transactions(payment["id"])
+    assert sent["status"] == "sent", "announced, and left to whoever takes the job over"
+    lose(world)
+    world.settle()
+    assert world.payment(payment["id"])["status"] == "succeeded"
+    assert len(world.charges("stripe", payment["id"])) == 1
 
 
 @pytest.fixture
