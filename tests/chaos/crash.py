@@ -27,6 +27,9 @@ MOST_DEATHS = 4
 PREPARED = 12
 #: Seconds: until a point is met, until an operation is answered, until all is quiet, until an event has arrived.
 MET, ANSWERED, QUIET, DELIVERED = 30.0, 60.0, 90.0, 30.0
+#: Seconds without a death or a recovery after which the rest of a wave is not waited for: another's death may have
+#: ended what it was to die in, and it is run again alone.
+BESIDE = 8.0
 #: The issue's bound, in seconds, for the jobs of a process that was killed.
 CLAIMED_AGAIN = 10.0
 EVERY = 0.05
@@ -167,16 +170,20 @@ def _settle(stage: Stage, wave: Sequence[Run]) -> None:
 
 def _watch(stage: Stage, wave: Sequence[Run]) -> None:
     """Until every process that was to die has died, and what it left was claimed again."""
-    end = time.monotonic() + MET
-    while time.monotonic() < end and any(one.recovered is None for one in wave):
+    now = last = time.monotonic()
+    end = now + MET
+    while now < end and any(one.recovered is None for one in wave):
+        if len(wave) > 1 and now > last + BESIDE and not any(one.died_at and not one.recovered for one in wave):
+            break
         deaths = {one["name"]: one["at"] for one in stage.fired()}
         for one in wave:
             if one.died_at is None and one.order in deaths:
-                one.died_at = deaths[one.order]
+                one.died_at, last = deaths[one.order], now
                 one.waiting = {row["id"]: row["fence"] for row in stage.query(_WAITING)}
             elif one.waiting is not None and one.recovered is None and _moved(stage, one.waiting):
-                one.recovered = time.time() - (one.died_at or 0)
+                one.recovered, last = time.time() - (one.died_at or 0), now
         stage.pause(EVERY)
+        now = time.monotonic()
     for one in wave:
         if one.died_at is not None and (one.recovered is None or one.recovered > CLAIMED_AGAIN):
             shown = f"after {one.recovered:.1f} s" if one.recovered else f"not after {MET} s"

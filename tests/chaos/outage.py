@@ -104,7 +104,7 @@ def _redis_gone(scene: Scene) -> None:
         back = time.time()
         stage.service.start_child("redis")
         stage.pause(3.0)
-    usual, then = stream.during(begun, gone), stream.during(gone + 1.0, back)
+    usual, then = stream.during(begun, gone), stream.during(gone, back)
     _answered_as_usual(scene, before, usual, then, seconds)
     _completed(scene, before, (begun, gone), (gone, back))
 
