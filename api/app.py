@@ -9,7 +9,7 @@ import structlog
 from flask import Flask, Response, g, request
 from flask_openapi3.openapi import OpenAPI
 
-from api import auth, client_address, cors, docs_page, errors, guard, request_ids, validation
+from api import auth, client_address, cors, docs_page, errors, guard, refusals, request_ids, validation
 from api.admin.accounts import accounts
 from api.admin.administrators import administrators
 from api.admin.audit import audit
@@ -133,7 +133,8 @@ def build_app(core: Core) -> Flask:
     places = Places(core.settings.api_threads)
     waiting = WaitingRoom(core.settings.api_threads, draining)
     watches = (Watch(core), figures.Watch(core.database))
-    own = (KeyNotes(core), Logins(core))
+    notes = KeyNotes(core)
+    own = (notes, Logins(core, notes))
     attach(app, Gate(core, RateLimits(core.settings), places, waiting, draining, *watches, *own))
     # Shown as 0 from the start: of a count that appears as 1 nobody sees that it rose.
     metrics.begin(metrics.PROBLEMS, errors.CODES)
@@ -175,6 +176,7 @@ def _end(answer: Response) -> Response:
     method = request.method if request.method in _METHODS else "(other)"
     metrics.REQUESTS.labels(method, route, answer.status_code).inc()
     metrics.SECONDS.labels(method, route).observe(seconds)
+    refusals.note()
     code: str | None = g.get("problem_code")
     if code is not None:
         metrics.PROBLEMS.labels(code).inc()

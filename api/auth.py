@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from flask import g, request
 
-from api import client_address
+from api import client_address, refusals
 from api.dashboard import door
 from api.errors import Forbidden, RateLimited, Unauthorized
 from api.policy import Policy
@@ -41,24 +41,20 @@ def admit(policy: Policy) -> None:
     holder = api_keys.check(gate().core, _presented())
     if not isinstance(holder, KeyHolder):
         # All that have the form of a key and are none of ours are one in the log: they can be made up without end.
-        _note(Refusal(holder.because, holder.key_id, holder.scope))
+        refusals.count(Refusal(holder.because, holder.key_id, holder.scope))
         raise Unauthorized("this API key is unknown, revoked or expired")
     structlog.contextvars.bind_contextvars(key_id=holder.key_id)
     gate().key_notes.used(holder.key_id)
     g.limits = gate().limits.spend(holder, request.endpoint or "")
     _check_door(policy, holder)
     if policy.scope not in holder.scopes:
-        _note(Refusal(f"lacks {policy.scope}", holder.key_id, holder.scope))
+        refusals.count(Refusal(f"lacks {policy.scope}", holder.key_id, holder.scope))
         raise Forbidden(f"this API key lacks the scope {policy.scope}")
     if holder.scope is not None:
         _take_place(holder.scope.merchant_id)
         g.caller = Caller(holder.scope, holder.actor, g.request_id, holder.scopes, client_address.current())
     else:
         g.admin, g.admin_scopes = holder.actor, holder.scopes
-
-
-def _note(what: Refusal) -> None:
-    gate().key_notes.refused(what, client_address.current(), g.request_id)
 
 
 def _take_place(merchant_id: UUID) -> None:
@@ -82,7 +78,7 @@ def leave_place() -> None:
 def _check_door(policy: Policy, holder: KeyHolder) -> None:
     if policy.door == holder.kind:
         return
-    _note(Refusal("other_door", holder.key_id, holder.scope))
+    refusals.count(Refusal("other_door", holder.key_id, holder.scope))
     if holder.kind == "admin":
         raise Forbidden("an administrator's key opens /admin/v1 only; use a merchant's key here", code="key_kind")
     raise Forbidden("a merchant's key opens /v1 only; /admin/v1 takes a tg_admin_ key", code="key_kind")

@@ -1,8 +1,9 @@
-"""What is noted of API keys beside the requests: when a good one was used, and which were refused.
+"""What is noted beside the requests: when a good API key was used, which were refused, and what people were refused.
 
 A request only counts in memory, the same for an id that exists and for one that does not; a thread writes. So nobody
 learns from the time of an answer whether an id is known, and nobody can fill the audit log: a process writes one record
-a minute for each key that exists and each reason, and one for all others together, each with how often it happened.
+a minute for each key or person that exists and each reason, and one for all others together, each with how often it
+happened.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sqlalchemy.engine import Connection
 from core.audit import log as audit
 from core.domain.key_form import number_of
 from core.orchestration import api_keys
+from core.orchestration.administrators import trail
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 
@@ -32,17 +34,24 @@ REST = 60.0
 PAUSE = 1.0
 #: Things that are counted apart. More than these at once are counted together: keys that exist are not guessed.
 MOST = 200
-#: Addresses that are told with a record.
-ADDRESSES = 5
+#: Addresses, and places where it was tried, that are told with a record.
+ADDRESSES = PLACES = 5
+#: Of people; what is refused at the login has words of its own.
+PERSON_REFUSED = "administrator.refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One kind of refusal. Without `key_id` the key was none of ours; `scope` is None for an administrator's."""
+    """One kind of refusal, of a key or of a person.
+
+    Without `key_id` the key was none of ours; `scope` is None for an administrator's. `person` may be NOBODY.
+    """
 
     because: str
     key_id: str | None = None
     scope: Scope | None = None
+    person: UUID | None = None
+    action: str = "api_key.refused"
 
 
 OTHERS = Refusal("others")
@@ -52,6 +61,7 @@ OTHERS = Refusal("others")
 class _Count:
     times: int = 0
     addresses: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     request_id: str | None = None
     written_at: float | None = None
 
@@ -85,14 +95,15 @@ class KeyNotes:
             self._ensure_thread()
         self._wake.set()
 
-    def refused(self, what: Refusal, address: str | None, request_id: str | None) -> None:
+    def refused(self, what: Refusal, address: str | None, request_id: str | None, place: str | None = None) -> None:
+        """`place` is what was asked for; of words that are ours, since it is written down."""
         with self._lock:
             name = what if what in self._refused or len(self._refused) < MOST else OTHERS
             count = self._refused.setdefault(name, _Count())
             count.times += 1
             count.request_id = count.request_id or request_id
-            if address is not None and address not in count.addresses and len(count.addresses) < ADDRESSES:
-                count.addresses.append(address)
+            _add(count.addresses, address, ADDRESSES)
+            _add(count.places, place, PLACES)
             self._ensure_thread()
         self._wake.set()
 
@@ -164,20 +175,33 @@ class KeyNotes:
             log.exception("key_notes_not_written")
 
 
+def _add(told: list[str], one: str | None, most: int) -> None:
+    if one is not None and one not in told and len(told) < most:
+        told.append(one)
+
+
 def _record(connection: Connection, what: Refusal, count: _Count) -> None:
-    details: dict[str, object] = {"because": what.because, "times": count.times, "addresses": count.addresses}
+    details: dict[str, object] = {"times": count.times, "addresses": count.addresses}
+    if count.places:
+        details["at"] = count.places
+    if what.person is not None:
+        kind, subject, word = "administrator", what.person, "why"
+        actor = "nobody" if what.person == trail.NOBODY else trail.actor(what.person)
+    else:
+        kind, subject, word = "api_key", UUID(int=0) if what.key_id is None else number_of(what.key_id), "because"
+        # Whoever has only the id of a key is not its holder.
+        actor = "unknown" if what.key_id is None or what.because == "wrong_secret" else f"key:{what.key_id}"
     if what.key_id is not None:
         details["key"] = what.key_id
     audit.record(
         connection,
         scope=what.scope or audit.EVERYBODY,
-        # Whoever has only the id of a key is not its holder.
-        actor="unknown" if what.key_id is None or what.because == "wrong_secret" else f"key:{what.key_id}",
-        action="api_key.refused",
-        subject_kind="api_key",
-        subject_id=UUID(int=0) if what.key_id is None else number_of(what.key_id),
+        actor=actor,
+        action=what.action,
+        subject_kind=kind,
+        subject_id=subject,
         cause="request",
         request_id=count.request_id,
         from_address=count.addresses[0] if count.addresses else None,
-        details=details,
+        details={word: what.because, **details},
     )

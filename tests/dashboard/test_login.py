@@ -18,6 +18,7 @@ from core.orchestration.administrators.login import Logins
 from core.orchestration.administrators.passwords import Places
 from core.orchestration.administrators.roster import By
 from core.orchestration.administrators.trail import NOBODY, From
+from core.orchestration.key_notes import KeyNotes
 from tests.dashboard.people import Account, Browser, code_of, home, log_in, make_account, trail_of
 from tests.support.world import World
 
@@ -279,7 +280,8 @@ class Guesser:
             clock=lambda: world_clock.fromtimestamp(world_clock.timestamp() + self.now, world_clock.tzinfo),
             settings=world.settings.model_copy(update=settings),
         )
-        self.logins = Logins(core)
+        self.notes = KeyNotes(core)
+        self.logins = Logins(core, self.notes)
 
     def guess(self, name: str, address: str, password: str = "wrong", device: str | None = None) -> str:
         try:
@@ -361,6 +363,32 @@ def test_without_redis_the_login_is_closed_and_sessions_go_on(world: World) -> N
     assert "while Redis is away" in answer.get_data(as_text=True)
     client.set_cookie("tollgate_session", log_in(world, make_account(world)).http.cookies["tollgate_session"])
     assert client.get("/dashboard/account").status_code == 200
+
+
+def test_who_is_sent_away_unlooked_at_is_told_once_however_often(world: World) -> None:
+    """While Redis is away, and while all places are taken: counted by nothing else, so folded beside the requests."""
+    person = make_account(world)
+    closed = Guesser(world, redis_url="redis://127.0.0.1:1/0")
+    before = len(trail_of(world, NOBODY))
+    for name in (person.name, person.name, person.name, "nobody-of-this-name"):
+        with pytest.raises(LoginClosed):
+            closed.guess(name, "203.0.113.4")
+    closed.notes.close()
+    told = trail_of(world, person.id)[-1]
+    assert told["action"] == "administrator.login_refused"
+    assert told["details"] == {"why": "closed", "times": 3, "addresses": ["203.0.113.4"]}
+    assert (told["actor"], told["from_address"]) == (f"person:{sessions.public(person.id)}", "203.0.113.4")
+    assert actions(world, person).count("login_refused") == 1
+    [unknown] = trail_of(world, NOBODY)[before:]
+    assert (unknown["actor"], unknown["details"]["why"]) == ("nobody", "closed")
+
+    busy = Guesser(world, api_threads=4)
+    with busy.logins._places._place(known=False):
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                busy.guess(person.name, "203.0.113.5", person.password)
+    busy.notes.close()
+    assert trail_of(world, person.id)[-1]["details"] == {"why": "busy", "times": 2, "addresses": ["203.0.113.5"]}
 
 
 def test_few_passwords_are_looked_at_at_once_and_a_known_browser_has_a_place(world: World) -> None:
@@ -453,3 +481,23 @@ def test_who_finds_a_browser_open_cannot_guess_the_password_in_it(world: World) 
     assert int(answer.headers["Retry-After"]) >= 1
     assert actions(world, person).count("password_change_refused") == number >= 5
     assert actions(world, person)[-1] == "login_slowed"
+
+
+def test_who_holds_one_session_slows_none_of_the_others_down(world: World) -> None:
+    """A thief of a session guesses in it until it waits; its owner confirms in another. A half one asks nothing."""
+    person = make_account(world)
+    stolen, own, half = log_in(world, person), log_in(world, person), Browser(world.url)
+    for number in range(30):
+        stolen.get("/dashboard/confirm")
+        answer = stolen.submit("/dashboard/confirm", password=f"guess number {number}")
+        if answer.status_code == 429:
+            break
+    assert answer.status_code == 429
+    own.get("/dashboard/confirm")
+    assert own.submit("/dashboard/confirm", follow=False, password=person.password).status_code == 303
+    half.get("/dashboard/login")
+    half.submit("/dashboard/login", name=person.name, password=person.password)
+    assert half.title() == "Your code"
+    csrf = half.form("/dashboard/code").fields["csrf"]
+    assert half.post("/dashboard/confirm", {"csrf": csrf, "password": "x"}, follow=False).status_code in (303, 401)
+    assert actions(world, person)[-1] == "password_given", "no guess was looked at"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from core.audit.log import EVERYBODY
-from core.domain.errors import LoginRefused, StateConflict, TooManyTries
+from core.domain.errors import LoginClosed, LoginRefused, StateConflict, TooManyTries, Unavailable
 from core.domain.identifiers import new_id
 from core.orchestration.administrators import codes, passwords, sessions, trail
 from core.orchestration.administrators.passwords import Places
@@ -21,6 +22,7 @@ from core.orchestration.administrators.sessions import Session
 from core.orchestration.administrators.throttle import Counter, Throttle, Try
 from core.orchestration.administrators.trail import NOBODY, From
 from core.orchestration.context import Core
+from core.orchestration.key_notes import KeyNotes, Refusal
 from core.persistence.database import present
 from core.persistence.queries import administrators as rows
 
@@ -33,6 +35,8 @@ _MOST_CODES = 5
 _KNOWN = timedelta(days=90)
 _LONGEST_NAME = 80
 _WRONG = "the name or the password is not right, or the account is closed"
+_REFUSED = "administrator.login_refused"
+_CONFIRMING = "administrator.confirmation_refused"
 _WRONG_CODE = "the code is not right, or was used before; wait for the next one"
 
 
@@ -56,8 +60,8 @@ class In:
 class Logins:
     """One a process of the gate."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, core: Core, notes: KeyNotes) -> None:
+        self._core, self._notes = core, notes
         self._throttle = Throttle(core)
         self._places = Places(core.settings.api_threads)
 
@@ -67,7 +71,8 @@ class Logins:
         row, attempt = self._look(name, device, come_from)
         self._reserve(attempt.counters(), row, come_from)
         stored = None if row is None or row["disabled_at"] is not None else row["password_hash"]
-        right = self._places.matches(stored, password, attempt.device is not None)
+        with self._noting(row, come_from):
+            right = self._places.matches(stored, password, attempt.device is not None)
         if row is None or not right:
             raise self._refused(row, "disabled" if row is not None and stored is None else "password", come_from)
         with self._core.database.scoped(EVERYBODY) as connection:
@@ -97,17 +102,30 @@ class Logins:
 
     def _reserve(self, counters: list[Counter], row: Row | None, come_from: From) -> None:
         """One audit record a pause, however many come meanwhile. Raises TooManyTries, LoginClosed."""
+        action = _CONFIRMING if counters[0].kind == "confirm" else _REFUSED
         try:
-            self._throttle.reserve(counters)
+            with self._noting(row, come_from, action):
+                self._throttle.reserve(counters)
         except TooManyTries as error:
             log.warning("login is slowed down", seconds=error.retry_after)
             if error.first:
                 self._tell(row, "administrator.login_slowed", come_from, seconds=error.retry_after)
             raise
 
+    @contextmanager
+    def _noting(self, row: Row | None, come_from: From, action: str = _REFUSED) -> Iterator[None]:
+        """Who is sent away before anything was looked at is counted by nothing else: told, folded by who it was."""
+        try:
+            yield
+        except Unavailable as error:
+            why = "closed" if isinstance(error, LoginClosed) else "busy"
+            what = Refusal(why, person=NOBODY if row is None else row["id"], action=action)
+            self._notes.refused(what, come_from.address or None, come_from.request_id)
+            raise
+
     def _refused(self, row: Row | None, why: str, come_from: From) -> LoginRefused:
         """Written down with the reason; told in one sentence for all that may be wrong."""
-        self._tell(row, "administrator.login_refused", come_from, why=why if row is not None else "name")
+        self._tell(row, _REFUSED, come_from, why=why if row is not None else "name")
         return LoginRefused(_WRONG)
 
     def _tell(self, row: Row | None, action: str, come_from: From, **details: Any) -> None:
@@ -183,15 +201,15 @@ class Logins:
 
     def confirm(self, session: Session, answer: str, come_from: From) -> None:
         """Password or code again, before something dangerous. Raises LoginRefused, TooManyTries, LoginClosed."""
-        counters = [Counter("confirm", str(session.person))]
+        counters = _of_session(session)
         with self._core.database.unscoped() as connection:
             row = rows.by_id(connection, session.person)
         self._reserve(counters, row, come_from)
-        right = self._is_password(session, answer)
+        right = self._is_password(row, answer, come_from)
         with self._core.database.scoped(EVERYBODY) as connection:
             if not right and row is not None and row["code_sealed"] is not None:
                 right = codes.take(self._core, connection, session.person, row["code_sealed"], answer)
-            action = "administrator.confirmed" if right else "administrator.confirmation_refused"
+            action = "administrator.confirmed" if right else _CONFIRMING
             trail.record(connection, action, session.person, by=session.actor, come_from=come_from)
             if right:
                 sessions.confirm(connection, session.id)
@@ -204,20 +222,27 @@ class Logins:
 
         Raises TooManyTries, LoginClosed, Unavailable.
         """
-        counters = [Counter("confirm", str(session.person))]
+        counters = _of_session(session)
         with self._core.database.unscoped() as connection:
             row = rows.by_id(connection, session.person)
         self._reserve(counters, row, come_from)
-        right = self._is_password(session, password)
+        right = self._is_password(row, password, come_from)
         if right:
             self._throttle.forgive(counters)
         return right
 
-    def _is_password(self, session: Session, password: str) -> bool:
+    def _is_password(self, row: Row | None, password: str, come_from: From) -> bool:
         """Of somebody who is logged in. Raises Unavailable."""
-        with self._core.database.unscoped() as connection:
-            row = rows.by_id(connection, session.person)
-        return row is not None and self._places.matches(row["password_hash"], password, True)
+        with self._noting(row, come_from, _CONFIRMING):
+            return row is not None and self._places.matches(row["password_hash"], password, True)
+
+
+def _of_session(session: Session) -> list[Counter]:
+    """By the session, not the person: who holds a stolen one does not slow down those that its owner opens.
+
+    Each takes the password and a code, so that nobody guesses more by opening many.
+    """
+    return [Counter("confirm", str(session.id))]
 
 
 def pending_secret(core: Core, half: Session) -> str:
