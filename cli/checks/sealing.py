@@ -42,6 +42,11 @@ def _compare(core: Core) -> Iterator[Finding]:
     for one in under_way:
         done = f"{one['done']} of {one['total']} rows"
         yield ok(SUBJECT, f"{one['kind']} is rotated to version {one['version']}: {done}")
+        if core.vault.keys.versions().of(one["kind"])[0] != one["version"]:
+            yield warning(
+                SUBJECT, f"here another version of the {one['kind']} key is current, so the rotation does not end",
+                "bring the key file of the machine where `tollgate sealing rotate` ran to this one",
+            )  # fmt: skip
     for one in found["keys"]:
         yield from _version(one, found["rows"], {row["kind"] for row in under_way})
 

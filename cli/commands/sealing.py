@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from cli.commands import options, output
 from cli.errors import Refused
@@ -69,10 +71,25 @@ def add(data_dir: Path, kind: Kind) -> None:
     Where several machines have copies of the file, bring this one to all of them first.
     """
     path = _file(data_dir)
-    keys, version = key_sources.with_version(_read(path), kind)
-    _write(path, keys)
+    keys = _read(path)
+    more, version = key_sources.with_version(keys, kind)
+    with owner_core(data_dir) as core, _recorded(core, "added", kind, version, path, keys):
+        _write(path, more)
     click.echo(f"{path} has version {version} of the {kind} key. Back it up apart from the database, and bring it")
     click.echo(f"to every machine; then: tollgate sealing rotate {kind}")
+
+
+@contextlib.contextmanager
+def _recorded(
+    core: Core, verb: Literal["added", "dropped"], kind: Kind, version: int, path: Path, before: StoredKeys
+) -> Iterator[None]:
+    """The file is changed with its record in the audit log, or put back."""
+    try:
+        with rotation.changing(core, verb, kind, version, f"cli:{login()}"):
+            yield
+    except SQLAlchemyError:
+        _write(path, before)
+        raise
 
 
 @sealing.command()
@@ -83,12 +100,14 @@ def add(data_dir: Path, kind: Kind) -> None:
 def rotate(data_dir: Path, kind: Kind, actor: str | None, detach: bool) -> None:
     """Make the newest version current, and bring every row to it.
 
-    Nothing stops meanwhile. Killed, it is carried on by the workers, or by the same command.
+    Nothing stops meanwhile. Killed, it is carried on by the workers, or by the same command. Where several machines
+    have copies of the file, bring this one to all of them again: only here the version is current.
     """
     if not os.environ.get("TOLLGATE_KEYS"):
-        _make_current(_file(data_dir), kind)
+        _make_current(data_dir, kind)
     with owner_core(data_dir) as core:
         number = rotation.begin(core, kind, f"person:{actor or login()}")
+        _say_where_it_is_current(data_dir, kind, core)
         if detach:
             click.echo(told(rotation.progress(core, number)))
             return
@@ -97,15 +116,32 @@ def rotate(data_dir: Path, kind: Kind, actor: str | None, detach: bool) -> None:
     click.echo(f"Keep them as long as you keep backups of today; then: tollgate sealing drop {kind} VERSION")
 
 
-def _make_current(path: Path, kind: Kind) -> None:
+def _make_current(data_dir: Path, kind: Kind) -> None:
+    """In the file; done already where the walk could not begin the last time."""
+    path = _file(data_dir)
     keys = _read(path)
     current, known = keys.versions().of(kind)
     if max(known) == current:
         return
+    with owner_core(data_dir) as core:  # else the walk that is under way would never come to its end
+        rotation.require_free(core, kind, max(known))
     since = time.time() - path.stat().st_mtime
     if since < HEARD:  # who is running must be able to read a version before the first row is written under it
         time.sleep(HEARD - since)
     _write(path, key_sources.with_current(keys, kind, max(known)))
+
+
+def _say_where_it_is_current(data_dir: Path, kind: Kind, core: Core) -> None:
+    """Machines with a copy of the file go on writing under the old version, and are refused at their next start."""
+    version = core.vault.keys.versions().of(kind)[0]
+    if os.environ.get("TOLLGATE_KEYS"):
+        click.echo(f"Version {version} must be current in TOLLGATE_KEYS of every process, or the walk does not end.")
+        return
+    click.echo(f"Version {version} is current in {_file(data_dir)}, on this machine alone. Where other machines have")
+    click.echo(
+        "copies of the file, bring it to every one of them now: until then they write under the old version, the"
+    )
+    click.echo("walk does not end, and after its end they are refused at their next start.")
 
 
 def _teller() -> Callable[[Mapping[str, Any]], None]:
@@ -140,10 +176,12 @@ def drop(data_dir: Path, kind: Kind, version: int) -> None:
     keys = _read(path)
     with owner_core(data_dir) as core:
         _refuse_needed(core, kind, version)
-    try:
-        _write(path, key_sources.without_version(keys, kind, version))
-    except KeyUnavailable as error:
-        raise Refused(f"{kind} key: {error}") from None
+        try:
+            rest = key_sources.without_version(keys, kind, version)
+        except KeyUnavailable as error:
+            raise Refused(f"{kind} key: {error}") from None
+        with _recorded(core, "dropped", kind, version, path, keys):
+            _write(path, rest)
     click.echo(f"{path} has no version {version} of the {kind} key any more.")
 
 

@@ -7,10 +7,12 @@ are read, looked up and, for some moments, still written by processes that have 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
 from uuid import UUID
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
@@ -22,6 +24,7 @@ from core.orchestration import payment_methods, people
 from core.orchestration.context import Core
 from core.persistence.database import Scope, present
 from core.persistence.key_sources import Kind
+from core.persistence.queries import audit as audit_rows
 from core.persistence.queries import sealing_keys as rows
 from core.persistence.vault import DataKey
 from core.startup import sealing
@@ -39,6 +42,47 @@ SUBJECTS = rows.SUBJECTS
 #: The last look: rows that came under the old version while the walk went by.
 _VERIFY = "verify"
 Progress = Callable[[Mapping[str, Any]], None]
+#: A walk that has little left to move reads past everything that is moved already, however long that takes.
+_UNHURRIED = sa.text("SET LOCAL statement_timeout = 0")
+#: What asks about all rows is quicker when it reads the table as it lies than through an index of something else.
+_AS_IT_LIES = sa.text("SET LOCAL enable_seqscan = on")
+
+
+def _take_time(connection: Connection) -> None:
+    """For a question about every row there is, to the end of the transaction."""
+    connection.execute(_UNHURRIED)
+    connection.execute(_AS_IT_LIES)
+
+
+@contextmanager
+def changing(core: Core, verb: Literal["added", "dropped"], kind: Kind, version: int, actor: str) -> Iterator[None]:
+    """Keep the record of a version that comes or goes if the block brings that about. The owner's alone."""
+    with core.database.unscoped() as connection:
+        audit.record(
+            connection,
+            scope=_EVERYBODY,
+            actor=actor,
+            action=f"sealing_key.{verb}",
+            subject_kind="installation",
+            subject_id=audit_rows.installation(connection),
+            cause="person",
+            details={"kind": kind, "version": version},
+        )
+        if verb == "dropped":
+            rows.forget(connection, kind, version)
+        present(connection)  # what waits is sent: a database that takes no record is known before the block
+        yield
+
+
+def require_free(core: Core, kind: Kind, version: int) -> None:
+    """Nothing else is walking: a version that becomes current meanwhile would be walked away from again.
+
+    Raises StateConflict.
+    """
+    with core.database.unscoped() as connection:
+        found = rows.running(connection, kind)
+    if found is not None and found["to_version"] != version:
+        raise StateConflict(f"a rotation to version {found['to_version']} is under way: let it end first")
 
 
 def begin(core: Core, kind: Kind, person: str) -> UUID:
@@ -48,6 +92,7 @@ def begin(core: Core, kind: Kind, person: str) -> UUID:
     """
     current = core.vault.keys.versions().of(kind)[0]
     with core.database.unscoped() as connection:
+        _take_time(connection)
         wrong = [remark.text for remark in sealing.look(connection, core.vault.keys, "owner") if remark.refuses]
         if wrong:
             raise StateConflict("; ".join(wrong))
@@ -76,6 +121,9 @@ def carry_on(core: Core, batches: int = 25) -> int:
     """Take up every walk that is not at its end, so many batches of each; how many rows that were. A worker's."""
     with core.database.unscoped() as connection:
         waiting = rows.all_running(connection)
+    for row in waiting:
+        if core.vault.keys.versions().of(row["kind"])[0] != row["to_version"]:
+            log.warning("sealing_keys_behind", kind=row["kind"], revision=row["to_version"])
     return sum(_some(core, row["id"], batches) for row in waiting)
 
 
@@ -112,6 +160,7 @@ def step(core: Core, rotation_id: UUID) -> int:
         rotation = rows.lock(connection, rotation_id)
         if rotation is None:
             return 0
+        connection.execute(_UNHURRIED)
         if rotation["subject"] == _VERIFY:
             return _verify(core, connection, rotation)
         found = rows.next_rows(connection, rotation["subject"], rotation["to_version"], rotation["walked_to"], BATCH)
@@ -133,7 +182,8 @@ def _verify(core: Core, connection: Connection, rotation: Row) -> int:
     age = (present(connection) - rotation["updated_at"]).total_seconds()
     if age < core.settings.rotation_settle:
         return 0
-    if rows.left(connection, rotation["kind"], rotation["to_version"]):
+    _take_time(connection)
+    if rows.is_left(connection, rotation["kind"], rotation["to_version"]):
         first = rows.SUBJECTS[rotation["kind"]][0]
         rows.keep(connection, rotation["id"], {"subject": first, "walked_to": _BEGINNING})
         return 1
@@ -202,6 +252,8 @@ def status(core: Core, *, counted: bool = False) -> dict[str, Any]:
     """Versions that were ever used, and rotations; `counted` with rows by version, which only the owner sees whole."""
     versions = core.vault.keys.versions()
     with core.database.unscoped() as connection:
+        if counted:
+            _take_time(connection)
         found = [
             {
                 "kind": row["kind"],

@@ -21,6 +21,11 @@ _OWN_ID = UUID("7466c1a7-e5a1-7000-8000-6b65792d6964")
 _TEXT = b"tollgate|which index key is it"
 _NAMES: dict[Kind, str] = {"kek": "key-encryption key", "index": "index key"}
 _PUT_BACK = "put the file of its backup back; without that key nothing that it sealed can be read again"
+#: `tollgate sealing rotate` changes one machine's file; a copy elsewhere still names the version before.
+_BRING = (
+    "bring the key file of the machine where `tollgate sealing rotate` ran to this one, or make the newest version "
+    "current"
+)
 
 
 def look(connection: Connection, keys: KeySource, role: Literal["api", "worker", "owner"]) -> Iterator[Remark]:
@@ -44,7 +49,7 @@ def _fault(keys: KeySource, row: Any) -> str | None:
         return None if retired else f"is missing from the sealing keys: {_PUT_BACK}"
     if not is_right(keys, row["kind"], version, bytes(row["check_value"])):
         return f"is not the one this database was sealed with: {_PUT_BACK}"
-    return "was rotated away and is current again: make the newest current" if retired and version == current else None
+    return f"was rotated away and is current again: {_BRING}" if retired and version == current else None
 
 
 def _note_new(connection: Connection, keys: KeySource, noted: set[tuple[str, int]]) -> Iterator[Remark]:

@@ -29,7 +29,7 @@ READS = frozenset(
     accounts show; accounts health; routes list; routes show; routes validate; routes explain; payments show; jobs list;
     jobs show; inbox list; inbox show; reconcile list; reconcile show; payouts list; payouts show; payouts export;
     reports payments; reports settlements; audit public-key; audit verify; audit list; audit check; findings list;
-    findings show; sealing status; sealing add; sealing drop
+    findings show; sealing status
     """.split(";")
 )
 #: What others show: a schema that changes is told by `cli.migrating`, the next two start all the rest, and the last
@@ -152,6 +152,8 @@ ACTS: Mapping[str, Act] = {
     "audit export": lambda t: t.run("audit", "export", "--last", "3"),
     "findings assign": lambda t: t.run("findings", "assign", t.desk.finding(), *REASON, "--to", "ada"),
     "findings resolve": lambda t: t.run("findings", "resolve", t.desk.finding(), *REASON, "--as", "done"),
+    "sealing add": lambda t: t.run("sealing", "add", "kek"),
+    "sealing drop": lambda t: (t.run("sealing", "add", "kek"), t.run("sealing", "drop", "kek", "2")),
     # The last: from here on the world's own keys are old ones.
     "sealing rotate": lambda t: (t.run("sealing", "add", "kek"), t.run("sealing", "rotate", "kek", "--detach")),
 }

@@ -378,7 +378,7 @@ class TestSealingKeys:
         check_start(Settings.model_validate(given), "api")
         key_file.write_text(key_sources.write_keys(key_sources.with_current(newer, "index", 1)))
         for said in self.both(given, worker):
-            assert "index key version 1 was rotated away and is current again" in said
+            assert "index key version 1 was rotated away and is current again: bring the key file" in said
 
     def test_a_database_that_knows_no_check_value_yet_is_tried_by_a_row(
         self, given: dict[str, Any], database: Urls, key_file: Path

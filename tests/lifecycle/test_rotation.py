@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import CapturingLogger
 
+from cli.checks import sealing as checks
 from cli.embedded import Embedded
 from core.domain.errors import StateConflict
 from core.domain.identifiers import new_id, parse_id, public_id
@@ -25,6 +29,7 @@ from core.persistence.key_sources import FileKeys, KeyUnavailable, Kind, StoredK
 from core.persistence.queries import customers as rows
 from core.persistence.vault import Vault
 from core.providers.base import Person
+from core.startup import sealing
 from tests.support.restoring import Restorable
 from tests.support.waiting import wait_until
 from tests.support.world import World
@@ -256,7 +261,7 @@ def test_what_is_needed_is_not_dropped_and_one_at_a_time_is_rotated(rotating: Ro
     assert "is under way" in rotating.command("rotate", "kek", code=1)
     assert "is under way" in rotating.command("drop", "kek", "3", code=1)
     keys = key_sources.read_key_file(rotating.file)
-    rotating.file.write_text(key_sources.write_keys(key_sources.with_current(keys, "kek", 2)))
+    assert keys.current_version == 2, "what is refused leaves the file as it was"
     with pytest.raises(StateConflict, match="under way"):
         rotation.begin(Core(world.settings, world.admin.database, Vault(key_sources.with_current(keys, "kek", 3))),
                        "kek", "ada")  # fmt: skip
@@ -372,3 +377,139 @@ def test_who_asks_is_written_down(rotating: Rotating) -> None:
     [row] = rotating.world.rows("SELECT actor, details FROM audit_log WHERE action = 'key_rotation.begun'")
     assert row["actor"] == "person:grace"
     assert row["details"]["version"] == 2
+
+
+def test_a_version_that_comes_or_goes_is_told(rotating: Rotating) -> None:
+    rotating.command("add", "index")
+    rotating.command("drop", "index", "2")
+    assert "version 7 is not there" in rotating.command("drop", "index", "7", code=1)
+    told = rotating.world.rows("SELECT * FROM audit_log WHERE starts_with(action, 'sealing_key.') ORDER BY number")
+    assert [row["action"] for row in told] == ["sealing_key.added", "sealing_key.dropped"]
+    assert all(row["details"] == {"kind": "index", "version": 2} for row in told)
+    assert all(row["actor"].startswith("cli:") for row in told)
+
+
+def test_a_version_that_was_never_current_leaves_no_trace_at_the_start(rotating: Rotating) -> None:
+    """A worker that started meanwhile has noted it; it may be dropped, and its number is given again."""
+
+    def refused() -> list[str]:
+        with rotating.world.worker.database.unscoped() as connection:
+            return [one.text for one in sealing.look(connection, FileKeys(rotating.file), "worker") if one.refuses]
+
+    for _ in range(2):
+        rotating.command("add", "kek")
+        assert refused() == []
+        rotating.command("drop", "kek", "2")
+        assert refused() == []
+
+
+@pytest.mark.parametrize("words", [("add", "kek"), ("drop", "kek", "2")])
+def test_a_change_that_no_record_can_tell_of_is_not_made(rotating: Rotating, words: tuple[str, ...]) -> None:
+    rotating.command("add", "kek")
+    before = rotating.file.read_text()
+    with rotating.world.owner.begin() as connection:
+        refuse = (
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN IF starts_with(NEW.action, 'sealing_key.') THEN RAISE 'no room'; END IF; RETURN NEW; END$$; "
+            "CREATE TRIGGER full_disk BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION full_disk()"
+        )
+        connection.exec_driver_sql(refuse)
+    assert "no room" in rotating.command(*words, code=1)
+    assert rotating.file.read_text() == before
+
+
+def test_says_that_other_machines_need_the_file_again(rotating: Rotating) -> None:
+    rotating.fill(1)
+    rotating.command("add", "kek")
+    said = rotating.command("rotate", "kek", "--detach")
+    assert f"Version 2 is current in {rotating.file}, on this machine alone" in said
+    assert "bring it to every one of them now" in said
+
+
+def test_a_machine_that_has_not_got_the_file_again_is_told(rotating: Rotating, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = rotating.world
+    rotating.fill(1)
+    rotating.command("add", "kek")
+    copy = rotating.file.read_text()
+    rotating.command("rotate", "kek", "--detach")
+    rotating.file.write_text(copy)
+    wait_until(lambda: world.vault.keys.versions().kek == 1, "the file to be read again")
+    logged = CapturingLogger()
+    monkeypatch.setattr(rotation, "log", logged)
+    rotation.carry_on(world.worker, 1)
+    assert ("warning", ("sealing_keys_behind",), {"kind": "kek", "revision": 2}) in logged.calls
+    warnings = [one.detail for one in checks._compare(world.admin) if one.verdict == "warning"]
+    assert any("the rotation does not end" in text for text in warnings), warnings
+
+
+def test_a_walk_that_could_not_begin_is_begun_by_the_same_command(rotating: Rotating) -> None:
+    """The version is current in the file by then."""
+    rotating.fill(3)
+    rotating.command("add", "kek")
+    with rotating.world.owner.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE key_rotations ADD CONSTRAINT away CHECK (false) NOT VALID")
+    assert "away" in rotating.command("rotate", "kek", code=1)
+    assert key_sources.read_key_file(rotating.file).current_version == 2
+    with rotating.world.owner.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE key_rotations DROP CONSTRAINT away")
+    assert "Everything is under version 2" in rotating.command("rotate", "kek")
+    assert set(rotating.versions("data_keys", "kek_version")) == {2}
+
+
+class TestManyRows:
+    """Where reading all rows takes longer than any statement may: here a lock takes the time that they would."""
+
+    @contextmanager
+    def slow(self, world: World, *tables: str) -> Iterator[None]:
+        """No statement may take a third of a second, and the tables are not to be read for one and a half."""
+
+        def hurry(driver: Any, record: Any) -> None:
+            with driver.cursor() as cursor:
+                cursor.execute("SET statement_timeout = '300ms'")
+            driver.commit()
+
+        engines = [core.database.engine for core in (world.admin, world.worker)]
+        for engine in engines:
+            engine.dispose()
+            sa.event.listen(engine, "connect", hurry)
+        holder = sa.create_engine(world.owner.url).connect()
+        holder.exec_driver_sql(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+        free = threading.Timer(1.5, holder.close)
+        free.start()
+        try:
+            yield
+        finally:
+            free.join()
+            for engine in engines:
+                sa.event.remove(engine, "connect", hurry)
+                engine.dispose()
+
+    def test_begins_and_is_counted(self, rotating: Rotating) -> None:
+        world = rotating.world
+        rotating.fill(2)
+        rotating.command("add", "kek")
+        rotating.command("rotate", "kek", "--detach")
+        with self.slow(world, "data_keys"):
+            assert rotation.status(world.admin, counted=True)["rows"]["data_keys"]
+        world.settings.__dict__["rotation_settle"] = 0.0
+        rotation.follow(world.admin, rotation.begin(world.admin, "kek", "ada"), lambda _: None, lambda _: None)
+        rotating.command("add", "kek")
+        keys = key_sources.read_key_file(rotating.file)
+        rotating.file.write_text(key_sources.write_keys(key_sources.with_current(keys, "kek", 3)))
+        wait_until(lambda: world.vault.keys.versions().kek == 3, "the file to be read again")
+        with self.slow(world, "data_keys"):
+            rotation.begin(world.admin, "kek", "ada")
+
+    def test_is_walked_and_ends(self, rotating: Rotating) -> None:
+        world = rotating.world
+        rotating.fill(2)
+        rotating.command("add", "index")
+        rotating.command("rotate", "index", "--detach")
+        world.settings.__dict__["rotation_settle"] = 0.0
+        with self.slow(world, "customers"):
+            assert rotation.carry_on(world.worker, 1)
+        while rotation.status(world.worker)["rotations"][0]["at"] != "verify":
+            rotation.carry_on(world.worker, 1)
+        with self.slow(world, "payment_methods"):
+            rotation.carry_on(world.worker, 1)
+        assert rotation.status(world.worker)["rotations"][0]["status"] == "finished"

@@ -49,6 +49,13 @@ def retire(connection: Connection, kind: str, current: int) -> None:
     connection.execute(older.values(retired_at=sa.func.app_now()))
 
 
+def forget(connection: Connection, kind: str, version: int) -> None:
+    """One that is not retired, since it was never current: else every start would miss it."""
+    table = sealing_keys
+    unused = table.delete().where(table.c.kind == kind, table.c.version == version, table.c.retired_at.is_(None))
+    connection.execute(unused)
+
+
 def an_example(connection: Connection, kind: str, version: int) -> RowMapping | None:
     """A row that the version of a key can be tried on; what a worker or the owner may see."""
     if kind == "kek":
@@ -66,7 +73,7 @@ def counts(connection: Connection) -> dict[str, dict[int, int]]:
     found: dict[str, dict[int, int]] = {}
     for subject in _TABLES:
         version = _version(subject)
-        rows = connection.execute(sa.select(version, sa.func.count()).group_by(version)).tuples()
+        rows = connection.execute(sa.select(version, sa.func.count()).group_by(version))
         found[subject] = {int(number): int(count) for number, count in rows}
     return found
 
@@ -76,6 +83,16 @@ def left(connection: Connection, kind: str, version: int) -> int:
     return sum(
         connection.execute(
             sa.select(sa.func.count()).select_from(_TABLES[subject]).where(_version(subject) != version)
+        ).scalar_one()
+        for subject in SUBJECTS[kind]
+    )
+
+
+def is_left(connection: Connection, kind: str, version: int) -> bool:
+    """Is there one? Asked again and again, so it ends with the first."""
+    return any(
+        connection.execute(
+            sa.select(sa.select(_version(subject)).where(_version(subject) != version).exists())
         ).scalar_one()
         for subject in SUBJECTS[kind]
     )
