@@ -184,11 +184,15 @@ def _check_rotatable(connection: Connection, old: Row, now: datetime) -> None:
 
 
 def expire(core: Core, key_id: str, ends_in: timedelta, by: Granter = OWNER, *, scope: Scope | None = None) -> Row:
-    """Have a key end by itself. Raises NotFoundError; StateConflict for one that has ended or does so earlier."""
+    """Have a key end by itself.
+
+    Raises NotFoundError, GrantRefused; StateConflict for one that has ended or does so earlier.
+    """
     if not timedelta(0) <= ends_in <= LONGEST_LIFE:
         raise RequestRefused(f"a key ends within {LONGEST_LIFE.days} days or is left as it is")
     with core.transaction(_home(core, key_id, by, scope)) as connection:
         row, now = key_grants.hold(connection, key_id), present(connection)
+        key_grants.check_reach(by, row)
         if state(row, now) != "active":
             raise StateConflict(f"key {key_id} is {state(row, now)} already; nothing was changed")
         if row["expires_at"] is not None and row["expires_at"] < now + ends_in:
@@ -200,10 +204,11 @@ def revoke(core: Core, key_id: str, by: Granter = OWNER, *, scope: Scope | None 
     """From the next request on the key is refused; done again it changes nothing.
 
     `scope`: the merchant and mode it must belong to, None for a key of administrators; the owner may leave it out.
-    Raises NotFoundError.
+    Raises NotFoundError, GrantRefused.
     """
     with core.transaction(_home(core, key_id, by, scope)) as connection:
         row = key_grants.hold(connection, key_id)
+        key_grants.check_reach(by, row)
         if row["revoked_at"] is None:
             row = key_grants.end(connection, by, row, "revoked")
         return shown(row, present(connection))

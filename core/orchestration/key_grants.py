@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy.engine import Connection
 
 from core.audit import log
+from core.domain import roles
 from core.domain import scopes as names
 from core.domain.card_numbers import holds_card_number
 from core.domain.errors import FieldError, GrantRefused, NotFoundError, RequestRefused
@@ -68,6 +69,18 @@ def check_grant(by: Granter, kind: Kind, wanted: frozenset[str]) -> None:
     lacking = needed - by.scopes
     if lacking:
         raise GrantRefused(f"you may not grant what you lack yourself: {', '.join(sorted(lacking))}")
+
+
+def check_reach(by: Granter, row: Row) -> None:
+    """Nobody ends an administrator's key that may more than they. Merchants' keys are everybody's who may end keys.
+
+    Raises GrantRefused.
+    """
+    if by.scopes is None or row["kind"] != "admin":
+        return
+    lacking = roles.expand(row["scopes"]) - by.scopes
+    if lacking:
+        raise GrantRefused(f"this key may more than you, so you may not end it: {', '.join(sorted(lacking))}")
 
 
 def store(

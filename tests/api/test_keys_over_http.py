@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from api.state import Gate
 from core.domain.identifiers import public_id
 from core.domain.key_form import number_of
 from core.domain.roles import ROLES, SCOPES
@@ -153,6 +155,35 @@ class TestGranting:
         assert code(few.ask("POST", f"/api_keys/{desk.key.id}/rotate", WHY)) == (403, "scope_missing")
         assert desk.ask("GET", "/merchants").status_code == 200
         assert few.ask("POST", f"/api_keys/{few.key.id}/rotate", WHY).status_code == 201
+
+    def test_nobody_ends_a_stronger_key(
+        self, desk: Desk, make_desk: Callable[..., Desk], merchant: Merchant, owner: Core
+    ) -> None:
+        """By revoking it or having it expire: as with people, reach goes down. Merchants' keys are theirs to end."""
+        few, other = make_desk("admin:keys", "admin:read"), make_desk("admin:keys")
+        for verb, body in (("revoke", WHY), ("expire", {"in_hours": 0, **WHY})):
+            refused = few.ask("POST", f"/api_keys/{desk.key.id}/{verb}", body)
+            assert code(refused) == (403, "scope_missing"), verb
+            assert "may more than you" in refused.json["detail"]
+        assert desk.ask("GET", "/merchants").status_code == 200
+        assert few.ask("POST", f"/api_keys/{other.key.id}/expire", {"in_hours": 1, **WHY}).status_code == 200
+        assert few.ask("POST", f"/api_keys/{other.key.id}/revoke", WHY).status_code == 200
+        assert few.ask("POST", f"{home(merchant)}/{merchant.key.id}/revoke?mode=test", WHY).status_code == 200
+        assert few.ask("POST", f"/api_keys/{few.key.id}/revoke", WHY).status_code == 200, "its own"
+        assert api_keys.revoke(owner, desk.key.id)["state"] == "revoked", "the owner is held to nothing"
+
+    def test_what_is_refused_is_told(self, app: Flask, desk: Desk, make_desk: Callable[..., Desk], owner: Core) -> None:
+        few = make_desk("admin:keys")
+        few.ask("POST", "/api_keys", {"name": "more", "role": "admin"})
+        few.ask("POST", f"/api_keys/{desk.key.id}/revoke", WHY)
+        gate: Gate = app.extensions["tollgate"]
+        gate.key_notes.close()
+        told = [row for row in records(owner, few.key.id) if row.action == "api_key.refused"]
+        assert {row.details["because"] for row in told} == {"grant_refused"}
+        assert sum(row.details["times"] for row in told) == 2
+        assert {row.actor for row in told} == {f"key:{few.key.id}"}
+        at = {place for row in told for place in row.details["at"]}
+        assert at == {"POST /admin/v1/api_keys", "POST /admin/v1/api_keys/<key>/revoke"}
 
     def test_people_in_clear_are_granted_by_those_who_may_see_them(
         self, make_desk: Callable[..., Desk], merchant: Merchant
