@@ -6,6 +6,7 @@ from flask import Response
 
 from api.dashboard import acting, forms
 from api.dashboard.frame import Entry, Here, page, render
+from api.errors import InvalidFields
 from api.state import gate
 from core.audit.searching import Wanted
 from core.domain.errors import RequestRefused
@@ -14,7 +15,7 @@ from core.orchestration import auditing
 
 _PAGE = 50
 _LONGEST = 120
-_FIELDS = ("actor", "action", "subject", "payment", "request")
+_FIELDS = ("actor", "action", "subject", "payment", "request", "since", "until")
 _WHOSE = ("merchant", "installation")
 
 
@@ -27,7 +28,7 @@ def show_audit(here: Here) -> Response:
     try:
         number = int(before) if before is not None and before.isascii() and before.isdigit() else None
         found = auditing.search(gate().core, _wanted(here, asked, whose), _PAGE, number)
-    except RequestRefused as error:
+    except (RequestRefused, InvalidFields) as error:
         problem = "; ".join(f"{one.field} {one.message}" for one in error.errors) or error.detail
     except InvalidIdentifier:
         problem = "the id of a payment begins with pay_"
@@ -39,7 +40,7 @@ def show_audit(here: Here) -> Response:
 
 
 def _wanted(here: Here, asked: dict[str, str], whose: str) -> Wanted:
-    """Raises RequestRefused, InvalidIdentifier."""
+    """Raises RequestRefused, InvalidFields, InvalidIdentifier."""
     own = whose == _WHOSE[0]
     return Wanted(
         merchant=here.scope.merchant_id if own else None,
@@ -49,4 +50,6 @@ def _wanted(here: Here, asked: dict[str, str], whose: str) -> Wanted:
         actor=asked["actor"] or None,
         action=asked["action"] or None,
         request=asked["request"] or None,
+        since=forms.day("from", asked["since"] or None),
+        until=forms.day("until", asked["until"] or None, end=True),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import parse_qsl
 
 from flask import g, request
@@ -60,3 +61,15 @@ def required(name: str, label: str) -> str:
 def asked(name: str) -> str | None:
     """A parameter of the address, as a filter sends it: empty means that nobody chose."""
     return request.args.get(name, "").strip() or None
+
+
+def day(name: str, text: str | None, *, end: bool = False) -> datetime | None:
+    """The beginning of a day in UTC, or its end. Raises InvalidFields."""
+    if text is None:
+        return None
+    try:
+        chosen = date.fromisoformat(text)
+        begins = datetime(chosen.year, chosen.month, chosen.day, tzinfo=UTC)
+        return begins + timedelta(days=1) if end else begins
+    except (ValueError, OverflowError):
+        raise InvalidFields("that is no day", errors=[FieldError(name, "must be like 2026-11-30")]) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from flask import Response
@@ -48,7 +47,6 @@ def _filters(wanted: Mapping[str, str | None]) -> Filters:
     currency = wanted["currency"]
     if currency is not None and currency.upper() not in CURRENCIES:
         raise InvalidFields("that is no currency", errors=[FieldError("currency", "must be a code of ISO 4217")])
-    until = _day("until", wanted["until"])
     return Filters(
         limit=_PAGE,
         after=optional_id("payment", forms.asked("after")),
@@ -57,20 +55,9 @@ def _filters(wanted: Mapping[str, str | None]) -> Filters:
         reference=wanted["reference"] or wanted["q"],
         provider=wanted["provider"],
         customer_id=optional_id("customer", wanted["customer"]),
-        created_after=_day("from", wanted["from"]),
-        created_before=None if until is None else until + timedelta(days=1),
+        created_after=forms.day("from", wanted["from"]),
+        created_before=forms.day("until", wanted["until"], end=True),
     )
-
-
-def _day(name: str, text: str | None) -> datetime | None:
-    """The beginning of a day in UTC. Raises InvalidFields."""
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text)
-        return datetime(day.year, day.month, day.day, tzinfo=UTC)
-    except ValueError:
-        raise InvalidFields("that is no day", errors=[FieldError(name, "must be like 2026-11-30")]) from None
 
 
 @page("/payments/<payment>")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.engine import Connection
+
 from core.audit import seals
 from core.audit.exports import Reader, Span
+from core.audit.seals import Seal
 from core.domain.errors import RequestRefused
-from core.domain.identifiers import PREFIXES, public_id
+from core.domain.identifiers import PREFIXES, public_id, time_of
 from core.domain.representations import timestamp
 from core.persistence.database import Database, Scope
 from core.persistence.queries import audit as rows
@@ -50,17 +53,52 @@ class Wanted:
 
 def search(database: Database, wanted: Wanted, limit: int, before: int | None = None) -> dict[str, Any]:
     """{"data", "has_more", "next"}; `next` goes into `before`. A page may be short and have more behind it."""
+    if wanted.payment is not None and wanted.merchant is not None and wanted.mode is not None:
+        return _of_payment(database, wanted, wanted.payment, Scope(wanted.merchant, wanted.mode), limit, before)
     with database.unscoped() as connection:
-        high = rows.highest(connection) if before is None else before - 1
-        low = max(0, high - SPAN)
+        floor, high = _stretch(connection, wanted, rows.highest(connection) if before is None else before - 1)
+        low = max(floor, high - SPAN)
         found = rows.search(connection, low, high, limit + 1, wanted.told())
         last = seals.last(connection)
-    sealed = 0 if last is None else last.to_number
+    return _page(found, limit, low + 1 if low > floor else 0, last)
+
+
+def _stretch(connection: Connection, wanted: Wanted, high: int) -> tuple[int, int]:
+    """(above, up to): what is numbered outside was written before or after the time that is asked for.
+
+    A payment has no records from before its id was made.
+    """
+    low = 0
+    for moment in (wanted.since, None if wanted.payment is None else time_of(wanted.payment)):
+        if moment is not None:
+            low = max(low, rows.numbered_before(connection, moment))
+    if wanted.until is not None:
+        after = rows.numbered_after(connection, wanted.until)
+        high = high if after is None else min(high, after)
+    return low, high
+
+
+def _of_payment(
+    database: Database, wanted: Wanted, payment: UUID, scope: Scope, limit: int, before: int | None
+) -> dict[str, Any]:
+    """All of it, through the index of payments, which only the merchant's own transaction may use."""
+    equal = {
+        "merchant_id": scope.merchant_id, "mode": scope.mode, "subject_id": wanted.subject,
+        "subject_kind": wanted.subject_kind, "actor": wanted.actor, "action": wanted.action,
+        "request_id": wanted.request,
+    }  # fmt: skip
+    given = {name: value for name, value in equal.items() if value is not None}
+    with database.scoped(scope) as connection:
+        found = rows.of_payment(connection, payment, before, limit + 1, given, wanted.since, wanted.until)
+        last = seals.last(connection)
+    return _page(found, limit, 0, last)
+
+
+def _page(found: Sequence[Mapping[Any, Any]], limit: int, onward: int, last: Seal | None) -> dict[str, Any]:
+    """`onward`: where the search goes on if the page has all that was found."""
     if len(found) > limit:
         found, onward = found[:limit], int(found[limit - 1]["number"])
-    else:
-        onward = low + 1 if low else 0
-    data = [shown(row, sealed) for row in found]
+    data = [shown(row, 0 if last is None else last.to_number) for row in found]
     return {"data": data, "has_more": bool(onward), "next": onward or None}
 
 
@@ -115,7 +153,7 @@ def standing(database: Database) -> dict[str, Any]:
     return {"seal": told if last is not None else None, "highest_number": highest, "unsealed_seconds": round(waits, 3)}
 
 
-def shown(row: Mapping[str, Any], sealed: int) -> dict[str, Any]:
+def shown(row: Mapping[Any, Any], sealed: int) -> dict[str, Any]:
     """The public form of a record."""
     kind, home = row["subject_kind"], Scope(row["merchant_id"], row["mode"])
     everybody = home.merchant_id.int == 0

@@ -434,7 +434,15 @@ class TestOthers:
         assert "No record is sealed yet" in browser.text()
         browser.get(f"{home(world)}/audit?action=no.such")
         assert "No such records." in browser.text()
-        for wrong in ("payment=pay_1", "subject=x"):
+        payment = f"payment={things['payment']}"
+        browser.get(f"{home(world)}/audit?{payment}&since=2020-01-01&until=2099-12-31")
+        assert "payment.created" in browser.text()
+        fields = browser.form("/audit").fields
+        assert (fields["since"], fields["until"]) == ("2020-01-01", "2099-12-31")
+        for outside in ("until=2020-01-01", "since=2099-12-31"):
+            browser.get(f"{home(world)}/audit?{payment}&{outside}")
+            assert "No such records." in browser.text()
+        for wrong in ("payment=pay_1", "subject=x", "since=x", "until=9999-12-31"):
             browser.get(f"{home(world)}/audit?{wrong}")
             assert browser.page is not None
             assert 'role="alert"' in browser.page.text

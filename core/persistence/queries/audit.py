@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.persistence import pipeline
-from core.persistence.tables import audit_seals
+from core.persistence.tables import audit_log, audit_seals
 
 #: The columns of a record as each form of seal hashes them, in their order. A form is never changed: seals name theirs.
 FORMS: Mapping[int, tuple[str, ...]] = {
@@ -22,6 +24,8 @@ FORMS: Mapping[int, tuple[str, ...]] = {
 #: Of new seals.
 FORM = 1
 LOWEST = -(2**63)
+#: Records get number and time in one statement, and clocks may be set: so far their orders may differ.
+_SLACK = "5 minutes"
 
 #: Months that were taken off the table and are still here; only the owner may read them.
 _DETACHED = (
@@ -50,6 +54,24 @@ _COVERING = (
     "SELECT {} FROM audit_seals WHERE to_number >= %(low)s AND from_number < %(high)s AND number > %(after)s "
     "ORDER BY number LIMIT %(most)s"
 )
+# The last seal whose records are all older than a moment, by halving. When it was made says nothing, since sealing may
+# have been behind; its last record says it, and where its month was taken off it is old anyway. `before` is up to where
+# that seal goes, `after` up to where the next one does.
+_SEALED_AROUND = """
+WITH RECURSIVE halved (low, high) AS (
+    SELECT 0::bigint, coalesce(max(number), 0) FROM audit_seals
+    UNION ALL
+    SELECT CASE WHEN older THEN middle ELSE low END, CASE WHEN older THEN high ELSE middle - 1 END
+      FROM (SELECT m.*, EXISTS (
+                SELECT FROM audit_seals s WHERE s.number = m.middle
+                   AND coalesce((SELECT a.created_at FROM search_audit(s.from_number, s.to_number, 1, '{}') a),
+                                s.sealed_at) < %(moment)s::timestamptz + %(slack)s::interval) AS older
+              FROM (SELECT low, high, (low + high + 1) / 2 AS middle FROM halved WHERE low < high) m) h
+)
+SELECT (SELECT s.to_number FROM audit_seals s WHERE s.number = n.low) AS before,
+       (SELECT s.to_number FROM audit_seals s WHERE s.number = n.low + 1) AS after
+  FROM halved n WHERE n.low = n.high
+"""
 _AGE = "SELECT extract(epoch FROM app_now() - oldest_unsealed())::float AS age"
 _UNSEALED = "SELECT count(*) AS count FROM audit_log WHERE number > %(after)s"
 _ONE_SEALER = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended('tollgate.audit.seal', 0))")
@@ -156,6 +178,40 @@ def search(connection: Connection, low: int, high: int, most: int, wanted: Mappi
     return pipeline.fetch(
         connection, sql, {"low": low, "high": high, "most": most, "wanted": pipeline.json_text(dict(wanted))}
     )
+
+
+def numbered_before(connection: Connection, moment: datetime) -> int:
+    """A number up to which no record is of that moment or later; 0 where no seal tells."""
+    values = {"moment": moment, "slack": f"-{_SLACK}"}
+    return int(pipeline.fetch(connection, _SEALED_AROUND, values)[0]["before"] or 0)
+
+
+def numbered_after(connection: Connection, moment: datetime) -> int | None:
+    """A number above which every record is of that moment or later; None where no seal tells."""
+    found = pipeline.fetch(connection, _SEALED_AROUND, {"moment": moment, "slack": _SLACK})[0]["after"]
+    return None if found is None else int(found)
+
+
+def of_payment(
+    connection: Connection,
+    payment_id: UUID,
+    before: int | None,
+    most: int,
+    equal: Mapping[str, Any],
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Sequence[Mapping[Any, Any]]:
+    """The newest `most` of a payment's records, of the merchant the transaction is held to; `equal` by column."""
+    table = audit_log.c
+    query = sa.select(audit_log).where(table.payment_id == payment_id)
+    query = query.where(*(table[name] == value for name, value in equal.items()))
+    if before is not None:
+        query = query.where(table.number < before)
+    if since is not None:
+        query = query.where(table.created_at >= since)
+    if until is not None:
+        query = query.where(table.created_at < until)
+    return list(connection.execute(query.order_by(table.number.desc()).limit(most)).mappings())
 
 
 def searched_texts(
