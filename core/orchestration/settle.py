@@ -384,6 +384,7 @@ def _deliver_anew(core: Core, connection: Connection, job: Job, payment: Row, tr
 def _review(connection: Connection, job: Job, transaction: Row, kind: str, why: str) -> None:
     """A person decides; the evidence is on the transaction."""
     details = {"why": why, "provider": transaction["provider"], "evidence": transaction["evidence"]}
+    payment = rows.find_payment(connection, transaction["payment_id"])
     open_finding(
         connection,
         job.scope,
@@ -393,7 +394,7 @@ def _review(connection: Connection, job: Job, transaction: Row, kind: str, why: 
         payment_id=transaction["payment_id"],
         transaction_id=transaction["id"],
         job_id=job.id,
-        **stakes.of_transaction(transaction, {}),
+        **stakes.of_transaction(payment, transaction, {}),
     )
     jobs.finish(connection, job, "needs_review", {"code": kind, "message": why})
 

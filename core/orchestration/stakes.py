@@ -22,7 +22,12 @@ class Stakes(TypedDict):
     theirs: Mapping[str, Any]
 
 
-def of_transaction(transaction: Row, theirs: Mapping[str, Any], amount: int | None = None) -> Stakes:
+def standing(payment: Row) -> dict[str, Any]:
+    """How our books have the payment, for `ours`: a repair is refused when it stands otherwise by then."""
+    return {f"payment_{name}": payment[name] for name in ("status", "amount_received", "amount_refunded")}
+
+
+def of_transaction(payment: Row, transaction: Row, theirs: Mapping[str, Any], amount: int | None = None) -> Stakes:
     """One operation. Without an amount of its own, what is at stake is what the two sides differ by, or all of it."""
     asked: int = transaction["amount"]
     if amount is None:
@@ -35,6 +40,7 @@ def of_transaction(transaction: Row, theirs: Mapping[str, Any], amount: int | No
         "status": transaction["status"],
         "amount": asked,
         "currency": transaction["currency"],
+        **standing(payment),
     }
     return Stakes(
         amount=amount,
@@ -52,7 +58,7 @@ def of_payment(payment: Row, amount: int, theirs: Mapping[str, Any]) -> Stakes:
         amount=amount,
         currency=payment["currency"],
         account_id=payment["provider_account_id"],
-        ours={name: payment[name] for name in sums if payment[name]},
+        ours={name: payment[name] for name in sums if payment[name]} | standing(payment),
         theirs=theirs,
     )
 

@@ -360,8 +360,9 @@ def _still_surplus(connection: Connection, payment: Row, refund: Row) -> None:
     left = payment["amount_received"] - payment["amount_refunded"]
     if payment["status"] in ("failed", "canceled") and payment["amount_captured"] == 0 and left > 0:
         details = {"amount": left, "currency": payment["currency"], "why": "its refund failed"}
-        key, sums = str(refund["id"]), {"amount": left, "currency": payment["currency"]}
-        open_finding(connection, _scope(payment), "surplus_received", key, details, payment_id=payment["id"], **sums)
+        at_stake = stakes.of_payment(payment, left, {})
+        key, about = str(refund["id"]), {"payment_id": payment["id"], **at_stake}
+        open_finding(connection, _scope(payment), "surplus_received", key, details, **about)
 
 
 def _report(connection: Connection, payment: Row, transaction: Row, plan: settlement.Plan) -> None:
@@ -379,7 +380,7 @@ def _report(connection: Connection, payment: Row, transaction: Row, plan: settle
             details,
             payment_id=payment["id"],
             transaction_id=transaction["id"],
-            **stakes.of_transaction(transaction, plan.theirs, details.get("amount")),
+            **stakes.of_transaction(payment, transaction, plan.theirs, details.get("amount")),
         )
 
 

@@ -10,7 +10,9 @@ from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import public_id
 from core.domain.representations import timestamp
+from core.orchestration import stakes
 from core.persistence.database import Scope
+from core.persistence.queries import payments as rows
 from core.persistence.queries.findings import open_finding
 from core.reconciliation import closing
 from core.reconciliation.matching import Match
@@ -49,7 +51,7 @@ def report(
         "transaction_id": one.transaction_id,
         "account_id": account_id,
         "run_id": run_id,
-        "ours": _ours(one),
+        "ours": _ours(connection, one),
         "theirs": _theirs(one),
     }
     about = {"line": one.line.line_id, "line_kind": one.line.kind, "mark": one.line.transaction_id}
@@ -64,10 +66,11 @@ def report(
         )
 
 
-def _ours(one: Match) -> Mapping[str, Any]:
-    if one.ours is not None:
-        return one.ours
-    return {} if one.payment_id is None else {"payment": public_id("payment", one.payment_id)}
+def _ours(connection: Connection, one: Match) -> Mapping[str, Any]:
+    if one.payment_id is None:
+        return one.ours or {}
+    told = one.ours if one.ours is not None else {"payment": public_id("payment", one.payment_id)}
+    return {**told, **stakes.standing(rows.find_payment(connection, one.payment_id))}
 
 
 def _theirs(one: Match) -> Mapping[str, Any]:

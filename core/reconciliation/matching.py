@@ -159,8 +159,7 @@ def _compare_received(chunk: _Chunk, made: Match) -> None:
     if told == received:
         made.ours = None
         return
-    of_payment = {"payment_status": payment["status"], "payment_amount_received": payment["amount_received"]}
-    made.ours = {**ours, "received": received, **of_payment}
+    made.ours = {**ours, "received": received}
     made.stake, made.currency = abs(told - received), ours["currency"]
 
 

@@ -47,7 +47,7 @@ def _refuse_moved(finding: Row, payment: Row) -> None:
             was, now = seen[f"payment_{name}"], payment[name]
             raise StateConflict(
                 f"the payment has moved since: its {name.replace('_', ' ')} was {was} and is {now}. Nothing was "
-                "changed; look at it again, or let the next run say how it stands"
+                "changed; look at it again, have the provider asked with a sync, then end the finding as done"
             )
 
 

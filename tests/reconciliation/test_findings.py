@@ -165,6 +165,16 @@ class TestRefundOfASurplus:
         assert refunded(world, payment) == [5000]
         assert findings.find(world.admin, number)["status"] == "open", "it can still be called done"
 
+    def test_is_refused_when_a_part_of_it_went_back_meanwhile(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        payment, number = surplus(world, monkeypatch)
+        assert world.post(f"/v1/payments/{payment['id']}/refunds", {"amount": 1000}).status_code == 202
+        world.settle()
+        with pytest.raises(StateConflict, match="its amount refunded was 0 and is 1000"):
+            findings.resolve(world.admin, world.scope, number, "refund_surplus", ADA)
+        assert refunded(world, payment) == [1000]
+
 
 class TestTakingOver:
     KIND = Kind("high", "theirs differs", "take_over", ("take_over", "link", "done"))
@@ -292,5 +302,9 @@ class TestWhatAReviewFound:
         findings.resolve(world.admin, world.scope, second, "link", ADA, parse_id("payment", payment["id"]))
         world.work()
         assert world.payment(payment["id"])["amount_received"] == 10000
-        with pytest.raises(StateConflict, match="2 charges"):
+        with pytest.raises(StateConflict, match="its amount received was 5000 and is 10000"):
             findings.resolve(world.admin, world.scope, number, "refund_surplus", ADA)
+        with pytest.raises(StateConflict, match="2 charges"):
+            findings.resolve(
+                world.admin, world.scope, finding_of(world, "surplus_received")["id"], "refund_surplus", ADA
+            )

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from core.domain.errors import StateConflict
 from core.domain.identifiers import parse_id, public_id
 from core.domain.outcomes import Unknown
+from core.orchestration.review import Person
 from core.providers.base import ListingBroken, StatementLine
 from core.reconciliation import statements
+from core.reconciliation.findings import resolve
 from tests.orchestration.test_refund_lists import refund_on_dashboard
 from tests.reconciliation import reading
 from tests.reconciliation.reading import findings, foreign_charge, lines, now, read
@@ -211,6 +214,9 @@ def test_a_refund_nobody_can_explain_is_a_finding_at_the_second_reading(world: W
     assert read(world, fresh, lines=[told]).findings == 1
     (found,) = findings(world, fresh, "statement_unmatched")
     assert found["payment_id"] == parse_id("payment", payment["id"])
+    reading.refund(world, payment, 100)
+    with pytest.raises(StateConflict, match="its amount refunded was 0 and is 100"):
+        resolve(world.admin, world.scope, found["id"], "take_over", Person("cli:ada", "ticket 7"))
 
 
 def test_disputes_are_matched_there_and_back(world: World, fresh: str) -> None:
