@@ -33,8 +33,9 @@ REPAIRS: Mapping[str, tuple[str, str]] = {
     ),
     "link": (
         "It belongs to a payment of ours",
-        "The provider's charge is taken over as surplus money of the payment you name: it counts as received, can be "
-        "refunded, and is reported.",
+        "The provider's charge is taken over as surplus money of the payment you name: it counts as received "
+        "and is reported. While that payment has a charge of its own, its refunds are taken from that: then give this "
+        "one back at the provider's dashboard, and the refund is taken over here.",
     ),
     "refund_surplus": (
         "Give the surplus back",

@@ -15,6 +15,7 @@ from core.orchestration import jobs
 from core.persistence.database import present
 from core.persistence.queries import disputes as dispute_rows
 from core.persistence.queries import payments as rows
+from core.persistence.queries import surplus
 from core.providers.base import Capabilities, step_of
 from core.providers.registry import PROVIDERS
 
@@ -84,11 +85,7 @@ def refund(connection: Connection, payment: Row, amount: int | None) -> int:
     if base == 0:
         raise StateConflict(f"nothing was taken for this payment; it is {payment['status']}", code="nothing_to_refund")
     _refuse_disputed(connection, payment)
-    made = rows.refunds_of(connection, payment["id"])
-    alive = sum(row["amount"] for row in made if row["status"] in _ALIVE)
-    under_way = sum(row["amount"] for row in made if row["status"] in _UNDER_WAY)
-    # More may have gone back than our refunds say: one we called failed may have been paid after all.
-    alive = max(alive, payment["amount_refunded"] + under_way)
+    alive = _given_back(connection, payment)
     left = base - alive - payment["amount_disputed"]
     if left <= 0:
         raise StateConflict("everything that was taken is already given back or disputed", code="nothing_to_refund")
@@ -106,6 +103,20 @@ def refund(connection: Connection, payment: Row, amount: int | None) -> int:
     _check_refund_capability(payment, chosen, base, alive)
     _check_step(payment, chosen)
     return int(chosen)
+
+
+def _given_back(connection: Connection, payment: Row) -> int:
+    """What has gone back, or may still, of the charge that a refund would be taken from."""
+    made = rows.refunds_of(connection, payment["id"])
+    alive = sum(row["amount"] for row in made if row["status"] in _ALIVE)
+    under_way = sum(row["amount"] for row in made if row["status"] in _UNDER_WAY)
+    # More may have gone back than our refunds say: one we called failed may have been paid after all.
+    alive = max(alive, payment["amount_refunded"] + under_way)
+    if alive and payment["amount_captured"]:
+        # A refund of ours is taken from the payment's own charge, and from nothing that came beside it.
+        beside = surplus.beside(connection, [payment["id"]], _ALIVE)
+        alive -= beside.get(payment["id"], surplus.NOTHING).refunded
+    return int(alive)
 
 
 def _refuse_disputed(connection: Connection, payment: Row) -> None:

@@ -26,7 +26,7 @@ from core.persistence import pipeline
 from core.persistence.database import Scope, present
 from core.persistence.queries import disputes as dispute_rows
 from core.persistence.queries import payments as rows
-from core.persistence.queries import report_days
+from core.persistence.queries import report_days, surplus
 from core.persistence.queries.findings import open_finding
 from core.persistence.tables import disputes, payments, refunds, transactions
 from core.persistence.vault import Place
@@ -223,6 +223,8 @@ def adopt_refund(core: Core, connection: Connection, payment: Row, news: News, c
         at_stake = stakes.of_payment(payment, facts.amount, told)
         about = {"payment_id": payment["id"], **at_stake}
         open_finding(connection, _scope(payment), "refund_not_ours", news.provider_id, details, **about)
+    if news.start_provider_id is not None:
+        surplus.keep_refund(connection, payment["id"], refund["id"], news.start_provider_id)
     plan = settlement.plan_refund(payment, refund, news.outcome)
     changed = _change_payment(core, connection, payment, None, plan.payment, cause)
     _change_refund(connection, changed, refund, plan, None, cause)

@@ -100,7 +100,8 @@ def _took(row: Row) -> bool:
 
 def _link(core: Core, connection: Connection, scope: Scope, finding: Row, payment: Row, person: Person) -> Done:
     """A charge at the provider that we do not know is taken over as a surplus charge of a payment: it is asked about
-    by its id, and what the provider says is recorded, refundable, and reported."""
+    by its id, and what the provider says is recorded and reported. Refunds are taken from the payment's own charge
+    while it has one: then this one is given back at the dashboard."""
     theirs = finding["evidence"].get("theirs", {})
     provider_id, amount, currency = theirs.get("provider_id"), theirs.get("amount"), theirs.get("currency")
     account_id = finding["provider_account_id"]

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.domain.identifiers import InvalidIdentifier, parse_id, public_id
-from core.domain.outcomes import LookUp, NotExecuted, Succeeded, Unknown
+from core.domain.identifiers import InvalidIdentifier, parse_id
+from core.domain.outcomes import Canceled, Declined, LookUp, NotExecuted, Succeeded, Unknown
 from core.domain.statuses import OPEN_TRANSACTION
 from core.orchestration import jobs, requests
 from core.orchestration.context import Core
 from core.orchestration.provider_manager import OpenedAccount
 from core.persistence.database import Scope
 from core.persistence.queries import payments as rows
-from core.persistence.queries.findings import open_finding
+from core.persistence.queries import surplus
 from core.persistence.tables import payments, transactions
 from core.providers.base import ChargeSeen
+from core.reconciliation import charge_findings, comparing
+from core.reconciliation.charge_findings import OfOurs
 from core.reconciliation.pages import ask, paced
 from core.reconciliation.slices import SliceResult
 
@@ -73,6 +75,7 @@ class _Work:
     def compare(self, charges: Sequence[ChargeSeen], since: datetime, until: datetime) -> set[UUID]:
         """Which of our transactions they are. Those at the edges are counted by the slice they belong to."""
         doubtful: list[tuple[Row, ChargeSeen]] = []
+        agreed: set[str] = set()
         with self._core.transaction(self._scope) as connection:
             known = _known(connection, self._account.account_id, charges)
             for one in charges:
@@ -82,58 +85,69 @@ class _Work:
                 sent = known.get(one.provider_id)
                 if sent is None:
                     self._not_ours(connection, one)
-                elif _agree(sent, one):
+                elif comparing.agree(sent, one):
                     self.result.counts["agree"] += 1
+                    agreed |= {str(sent["id"]), one.provider_id}
                 elif sent["status"] in OPEN_TRANSACTION:
                     self.result.counts["open"] += 1
                     jobs.enqueue_sync(connection, self._scope, sent["payment_id"])
                 else:
                     doubtful.append((sent, one))
+        self._in_order(agreed)
         for sent, one in doubtful:
             self._differs(sent, one)
         return {sent["id"] for sent in known.values()}
 
     def _not_ours(self, connection: Connection, one: ChargeSeen) -> None:
-        took = one.status in ("succeeded", "held")
-        theirs = _theirs(one)
-        if one.transaction_id is None:
-            self.result.counts["foreign"] += 1
-            if self._exclusive and took:
-                self._found(connection, one.amount, one.currency)
-                open_finding(
-                    connection, self._scope, "foreign_charge", one.provider_id, {"account": self._account.name},
-                    account_id=self._account.account_id, run_id=self._run_id, amount=one.amount,
-                    currency=one.currency, theirs=theirs,
-                )  # fmt: skip
+        foreign = one.transaction_id is None
+        self.result.counts["foreign" if foreign else "unknown"] += 1
+        if one.status not in ("succeeded", "held") or (foreign and not self._exclusive):
             return
-        self.result.counts["unknown"] += 1
-        if took:
-            self._found(connection, one.amount, one.currency)
-            open_finding(
-                connection, self._scope, "unknown_charge", one.provider_id, {"mark": one.transaction_id},
-                account_id=self._account.account_id, run_id=self._run_id, amount=one.amount, currency=one.currency,
-                theirs=theirs,
-            )  # fmt: skip
+        self._found(one.amount, one.currency)
+        about = {"account": self._account.name} if foreign else {"mark": one.transaction_id}
+        kind: Literal["foreign_charge", "unknown_charge"] = "foreign_charge" if foreign else "unknown_charge"
+        account_id = self._account.account_id
+        charge_findings.report_stranger(connection, self._scope, kind, about, one, account_id, self._run_id)
 
     def _differs(self, sent: Row, one: ChargeSeen) -> None:
         """The list may be older than our books: the object itself is asked, and what it says goes its usual way."""
         sent = self._named(sent, one)
-        answer = self._look_up(sent)
+        captured = comparing.taken_of_hold(sent, one)
+        answer = self._look_up(sent, captured=captured)
         if isinstance(answer, Unknown | NotExecuted):
             self.result.counts["unsure"] += 1
             return
-        if _confirms(sent, answer) and not _refunds_differ(sent, one):
+        confirmed, taken = comparing.confirms(sent, answer, captured=captured), comparing.other_sum(sent, answer)
+        if confirmed and taken is None and not comparing.refunds_differ(sent, one):
             self.result.counts["agree"] += 1
+            self._in_order({str(sent["id"]), one.provider_id})
             return
         self.result.counts["differ"] += 1
-        if sent["status"] == "succeeded" and not isinstance(answer, Succeeded):
-            self._open("status_differs", sent, _theirs(one) | {"says": type(answer).__name__})
-            return
-        # Late money, another sum, a dashboard's refund: the road of look-ups records it, and reports what is wrong.
+        theirs = charge_findings.told(one)
+        if comparing.held(sent):
+            self._ask_about(sent)
+        elif sent["status"] == "succeeded" and not isinstance(answer, Succeeded):
+            self._open("status_differs", sent, theirs | {"says": type(answer).__name__}, sent["amount"])
+        elif confirmed and taken is not None:
+            stake = abs(taken - comparing.own_received(sent))
+            self._open("amount_mismatch", sent, theirs | {"received": taken}, stake)
+        else:
+            # Late money, another amount, a dashboard's refund: the road of look-ups records it, and reports what is
+            # wrong.
+            self._ask_about(sent, doubted=True)
+
+    def _ask_about(self, sent: Row, *, doubted: bool = False) -> None:
         with self._core.transaction(self._scope) as connection:
-            rows.doubt(connection, [sent["id"]])
+            if doubted:
+                rows.doubt(connection, [sent["id"]])
             jobs.enqueue_sync(connection, self._scope, sent["payment_id"])
         self.result.counts["asked"] += 1
+
+    def _in_order(self, keys: set[str], kinds: Sequence[str] = charge_findings.KINDS) -> None:
+        """What was reported of these charges is over."""
+        if keys:
+            with self._core.transaction(self._scope) as connection:
+                charge_findings.close(connection, self._scope, kinds, keys)
 
     def _named(self, sent: Row, one: ChargeSeen) -> Row:
         """Made later than a look-up that goes by the time of sending would search: it is asked about by its name."""
@@ -159,60 +173,39 @@ class _Work:
 
     def look_for(self, absent: Sequence[Row]) -> None:
         """A page may be paid long after it was made, so that its charge is in another window: it is asked by name."""
+        found: set[str] = set()
         for sent in absent:
             self.result.counts["absent"] += 1
             answer = self._look_up(sent)
-            if isinstance(answer, NotExecuted) or (isinstance(answer, Unknown) and not _gone(answer)):
+            if isinstance(answer, NotExecuted) or (isinstance(answer, Unknown) and not comparing.gone(answer)):
                 self.result.counts["unsure"] += 1
-            elif not isinstance(answer, Succeeded):
+            elif isinstance(answer, Succeeded) or comparing.let_go(sent, answer):
+                found.add(str(sent["id"]))
+            elif comparing.held(sent) and isinstance(answer, Canceled | Declined):
                 self.result.counts["missing"] += 1
-                self._open("missing_at_provider", sent, {"says": type(answer).__name__})
+                self._ask_about(sent)  # let go without us: the payment's own road records it, and reports that
+            else:
+                self.result.counts["missing"] += 1
+                self._open("missing_at_provider", sent, {"says": type(answer).__name__}, sent["amount"])
+        self._in_order(found, charge_findings.OF_STATUS)
 
-    def _look_up(self, sent: Row) -> LookUp:
+    def _look_up(self, sent: Row, *, captured: bool = False) -> LookUp:
+        """What the charge says of itself, or of what was `captured` of a hold."""
         with self._core.transaction(self._scope) as connection:
-            request = requests.look_up_request(self._core, connection, self._scope, sent)
+            if captured:
+                request = requests.hold_look_up(rows.find_payment(connection, sent["payment_id"]), sent)
+            else:
+                request = requests.look_up_request(self._core, connection, self._scope, sent)
         return ask(self._core, self._scope, self._account, lambda: self._account.provider.look_up(request))
 
-    def _open(self, kind: str, sent: Row, theirs: Mapping[str, Any]) -> None:
+    def _open(self, kind: OfOurs, sent: Row, theirs: Mapping[str, Any], stake: int) -> None:
+        self._found(stake, sent["currency"])
         with self._core.transaction(self._scope) as connection:
-            payment = rows.lock_payment(connection, sent["payment_id"])
-            ours = {
-                "transaction": public_id("transaction", sent["id"]),
-                "status": sent["status"],
-                "amount": sent["amount"],
-                "payment_status": payment["status"],
-                "payment_amount_received": payment["amount_received"],
-            }
-            self._found(connection, sent["amount"], sent["currency"])
-            about = {
-                "account_id": self._account.account_id,
-                "run_id": self._run_id,
-                "payment_id": sent["payment_id"],
-                "transaction_id": sent["id"],
-                "amount": sent["amount"],
-                "currency": sent["currency"],
-            }
-            key = str(sent["id"])
-            if kind == "status_differs":
-                open_finding(connection, self._scope, "status_differs", key, {}, ours=ours, theirs=theirs, **about)
-            else:
-                open_finding(connection, self._scope, "missing_at_provider", key, {}, ours=ours, theirs=theirs, **about)
+            charge_findings.report(connection, self._scope, kind, sent, theirs, self._run_id, stake)
 
-    def _found(self, connection: Connection, amount: int, currency: str) -> None:
+    def _found(self, amount: int, currency: str) -> None:
         self.result.findings += 1
         self.result.sums[f"{currency}.at_stake"] += amount
-
-
-def _theirs(one: ChargeSeen) -> dict[str, Any]:
-    return {
-        "provider_id": one.provider_id,
-        "charge_id": one.charge_id,
-        "status": one.status,
-        "amount": one.amount,
-        "currency": one.currency,
-        "received": one.received,
-        "refunded": one.refunded,
-    }
 
 
 def _known(connection: Connection, account_id: UUID, charges: Sequence[ChargeSeen]) -> dict[str, Row]:
@@ -234,9 +227,17 @@ def _known(connection: Connection, account_id: UUID, charges: Sequence[ChargeSee
     rows_ = connection.execute(query.where(columns.id.in_({mark for mark, _ in marked}))).mappings()
     by_id = {row["id"]: row for row in rows_}
     for mark, one in marked:
-        if mark in by_id and _may_be(by_id[mark], one):
+        if mark in by_id and comparing.may_be(by_id[mark], one):
             found[one.provider_id] = by_id[mark]
-    return found
+    return _with_others(connection, found)
+
+
+def _with_others(connection: Connection, found: Mapping[str, Row]) -> dict[str, Row]:
+    """Each with what other charges of its payment took and gave back, which stands in the payment's sums, too."""
+    mixed = [row for row in found.values() if row["amount_refunded"] or row["amount_received"] > row["amount_captured"]]
+    beside = surplus.beside(connection, {row["payment_id"] for row in mixed}, ("succeeded",))
+    nothing = surplus.NOTHING
+    return {name: {**row, "beside": beside.get(row["payment_id"], nothing)} for name, row in found.items()}
 
 
 def _mark(one: ChargeSeen) -> UUID | None:
@@ -246,54 +247,13 @@ def _mark(one: ChargeSeen) -> UUID | None:
         return None
 
 
-def _may_be(sent: Row, one: ChargeSeen) -> bool:
-    """A mark can be copied, and a charge be made twice: where we know another object as this transaction's, it proves
-    nothing. The object behind a page is known once it is paid."""
-    known = {sent["provider_id"], sent["provider_charge_id"]} - {None}
-    if sent["method"] == "redirect" and sent["provider_charge_id"] is None:
-        return True
-    return not known or not known.isdisjoint({one.provider_id, one.charge_id})
-
-
-def _agree(sent: Row, one: ChargeSeen) -> bool:
-    took = one.status == "succeeded"
-    if sent["status"] == "succeeded":
-        held = sent["payment_status"] == "authorized"
-        if held or (sent["kind"] == "authorize" and sent["payment_status"] in ("canceled", "failed")):
-            return not took if not held else one.status == "held"
-        if sent["surplus"]:
-            return took
-        received = one.received is None or one.received in (sent["amount_received"], sent["amount_captured"])
-        return took and received and not _refunds_differ(sent, one)
-    if sent["status"] in OPEN_TRANSACTION:
-        return one.status == "open"
-    # A declined try on a page may be tried again, and what we ended may be told as open for a while.
-    return one.status in ("open", "ended")
-
-
-def _refunds_differ(sent: Row, one: ChargeSeen) -> bool:
-    return one.refunded is not None and not sent["surplus"] and one.refunded != sent["amount_refunded"]
-
-
-def _confirms(sent: Row, answer: LookUp) -> bool:
-    if isinstance(answer, Succeeded):
-        same = answer.facts.amount in (None, sent["amount"])
-        return bool(sent["status"] == "succeeded" and same)
-    return bool(sent["status"] != "succeeded")
-
-
-def _gone(answer: Unknown) -> bool:
-    """By name, and the provider has no such object: a look-up calls that unknown, since it must not charge again."""
-    return answer.evidence.get("http_status") == 404
-
-
 def _ours(
     connection: Connection, scope: Scope, account_id: UUID, since: datetime, until: datetime, after: Row | None
 ) -> Sequence[Row]:
     """Of payments made in the slice, which an index leads to; each payment is of one slice."""
     columns, made = transactions.c, payments.c.created_at
     query = (
-        sa.select(transactions, made.label("made_at"))
+        sa.select(transactions, payments.c.status.label("payment_status"), made.label("made_at"))
         .join(payments, payments.c.id == columns.payment_id)
         .where(payments.c.merchant_id == scope.merchant_id, payments.c.mode == scope.mode, made >= since, made < until)
         .where(columns.provider_account_id == account_id, columns.kind.in_(_STARTS), columns.status == "succeeded")
@@ -302,5 +262,7 @@ def _ours(
         .limit(CHUNK)
     )
     if after is not None:
+        # The pair spans two tables, where no index serves: the time alone leads to where the chunk before ended.
+        query = query.where(made >= after["made_at"])
         query = query.where(sa.tuple_(made, columns.id) > sa.tuple_(after["made_at"], after["id"]))
     return connection.execute(query).mappings().all()
