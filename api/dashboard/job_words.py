@@ -30,6 +30,7 @@ DOES: Mapping[str, str] = {
 _REASONS: Mapping[str, str] = {
     "contradiction": "The provider answered with something else than was asked for",
     "list_broken": "The provider's list broke off in the middle",
+    "job_ended": "The job that carried it has ended or waits for a person",
 }
 
 

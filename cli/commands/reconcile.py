@@ -24,6 +24,7 @@ from core.orchestration import accounts
 from core.orchestration.context import Core
 from core.persistence.database import Scope
 from core.reconciliation import runs
+from core.reconciliation.run_ends import OPEN
 from core.reconciliation.runs import Kind, Window
 
 COLUMNS = ("id", "kind", "status", "provider_account", "since", "until", "findings", "counts")
@@ -168,7 +169,7 @@ def _ends(core: Core, started: list[tuple[Scope, UUID]]) -> Iterator[dict[str, A
             if told != said:
                 click.echo(told, err=True)
                 said = told
-            if found["status"] not in runs.OPEN:
+            if found["status"] not in OPEN:
                 yield found
                 break
             if time.monotonic() > end:

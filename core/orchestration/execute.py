@@ -149,7 +149,7 @@ def run(core: Core, job: Job, begun: Begun | None = None) -> bool:
     except LeaseLost:
         log.warning("lease_lost")
     except Exception as error:  # a fault in one job must not end the worker's thread
-        if _is_trouble(error):
+        if is_trouble(error):
             log.warning("database_trouble", error_type=type(error).__name__)
             return _try_again(core, job)
         metrics.CRASHED.labels(job.kind).inc()
@@ -160,7 +160,8 @@ def run(core: Core, job: Job, begun: Begun | None = None) -> bool:
     return True
 
 
-def _is_trouble(error: Exception) -> bool:
+def is_trouble(error: Exception) -> bool:
+    """Postgres away, locked or out of connections, or failed over: no fault of what was being done."""
     return isinstance(error, _TROUBLE) or is_read_only(error)
 
 
@@ -301,7 +302,7 @@ def _settle(core: Core, job: Job, step: Step, result: LookUp) -> Step | None:
                     return None
                 return settle.settle(core, connection, job, step, result)
         except sa.exc.SQLAlchemyError as error:
-            if pause is None or not _is_trouble(error):
+            if pause is None or not is_trouble(error):
                 raise
             time.sleep(pause)
     raise AssertionError("unreachable")

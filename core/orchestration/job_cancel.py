@@ -27,7 +27,7 @@ _INSTEAD: Mapping[str, str] = {
     "cancel_payment": "it ends a payment already",
     "forget_method": "it is owed to the person whose method it is",
     "push_customer": "it is owed to the person it is about",
-    "reconcile": "the run it belongs to ends by itself",
+    "reconcile": "it only compares, and ends by itself; a run whose job has ended fails, and the next one begins",
     "process_webhook": "what a provider tells is read, and moves nothing twice",
 }
 _ASKS = "it asks a provider how things stand, and moves nothing"

@@ -16,7 +16,7 @@ from core.persistence.database import Scope
 from core.persistence.queries import payouts as payout_rows
 from core.providers.base import Capabilities
 from core.providers.registry import PROVIDERS
-from core.reconciliation import missed_events, runs
+from core.reconciliation import missed_events, run_ends, runs
 from core.reconciliation.runs import Kind, Window
 
 log = structlog.get_logger()
@@ -77,6 +77,7 @@ def _able(capabilities: Capabilities, kind: Kind) -> bool:
 
 def _start_each(core: Core, kind: Kind) -> int:
     plan, started = PLANS[kind], 0
+    run_ends.end_left_behind(core)  # by the most frequent of the three each minute, for all kinds
     with core.database.unscoped() as connection:
         found = connection.execute(_ACCOUNTS, {"kind": kind, "every": plan.every.total_seconds()}).mappings().all()
     for row in found:

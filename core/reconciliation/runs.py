@@ -20,7 +20,7 @@ from core.domain.errors import FieldError, NotFoundError, RequestRefused, StateC
 from core.domain.identifiers import new_id, public_id
 from core.domain.outcomes import NotExecuted
 from core.domain.representations import timestamp
-from core.orchestration import jobs, provider_manager
+from core.orchestration import execute, jobs, provider_manager
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job
 from core.orchestration.provider_manager import OpenedAccount
@@ -28,6 +28,7 @@ from core.persistence.database import Scope, present
 from core.persistence.queries.reading import Page, page
 from core.persistence.tables import provider_accounts, reconciliation_runs
 from core.providers.base import ListingBroken
+from core.reconciliation import run_ends
 from core.reconciliation.slices import SliceResult
 
 log = structlog.get_logger()
@@ -49,7 +50,6 @@ LONGEST = timedelta(days=400)
 TURN = 60.0
 #: Seconds before a list that broke off is read again; then the run has failed.
 RETRIES = (10.0, 60.0, 300.0, 1800.0, 3600.0)
-OPEN = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ def start(
     try:
         with core.transaction(scope) as connection:
             _check(connection, scope, account_id, window)
+            run_ends.end_left(connection, scope, account_id, kind)
             job_id = jobs.enqueue(connection, scope, "reconcile", target_id=run_id, arguments={"actor": by})
             values = {
                 "id": run_id,
@@ -93,7 +94,7 @@ def start(
                 "findings": 0,
             }
             connection.execute(reconciliation_runs.insert().values(values))
-            _record(connection, scope, run_id, by, "reconciliation.started", {"kind": kind}, job_id, origin)
+            run_ends.record(connection, scope, run_id, by, "reconciliation.started", {"kind": kind}, job_id, origin)
     except sa.exc.IntegrityError as error:
         if "reconciliation_runs_one" not in str(error.orig):
             raise
@@ -124,30 +125,20 @@ def _check(connection: Connection, scope: Scope, account_id: UUID, window: Windo
 
 def carry_out(core: Core, job: Job, comparisons: Mapping[str, Comparison]) -> None:
     """A run's job: the slices that are not read yet, until its turn is over or all are read."""
-    run, account = _begin(core, job)
-    if run is None or account is None:
+    run = _begin(core, job)
+    if run is None:
         return
-    until = time.monotonic() + TURN
-    window = Window(run["window_from"], run["window_until"])
-    done = dict(run["progress"].get("slices", {}))
     try:
-        for since, end in window.slices(SLICES[run["kind"]]):
-            if since.isoformat() in done:
-                continue
-            result = comparisons[run["kind"]](core, job.scope, account, run["id"], since, end)
-            done[since.isoformat()] = [dict(result.counts), dict(result.sums), result.findings]
-            _keep(core, job, run, done)
-            if time.monotonic() > until and end < window.until:
-                with core.transaction(job.scope) as connection:
-                    jobs.keep_back(connection, job, 0.0, progressed=True)
-                return
+        if not _read_on(core, job, run, comparisons[run["kind"]]):
+            _put_back(core, job, 0.0)
+            return
     except ListingBroken as broken:
         _broke_off(core, job, run, broken)
         return
-    except (jobs.LeaseLost, sa.exc.SQLAlchemyError):
+    except jobs.LeaseLost:
         raise
     except Exception as error:  # a fault of ours must not keep the account from being compared ever again
-        if job.attempts <= len(RETRIES):
+        if execute.is_trouble(error) or job.attempts <= len(RETRIES):
             raise
         log.exception("run_failed")
         _end(core, job, run, "failed", {"code": "internal_error", "message": type(error).__name__})
@@ -155,17 +146,42 @@ def carry_out(core: Core, job: Job, comparisons: Mapping[str, Comparison]) -> No
     _end(core, job, run, "succeeded", None)
 
 
-def _begin(core: Core, job: Job) -> tuple[Row | None, OpenedAccount | None]:
+def _begin(core: Core, job: Job) -> Row | None:
+    """None for a run that has ended: its job ends with it."""
     with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
         query = sa.select(reconciliation_runs).where(reconciliation_runs.c.id == job.target)
         run = connection.execute(query.with_for_update()).mappings().one()
-        if run["status"] not in OPEN:
+        if run["status"] not in run_ends.OPEN:
             jobs.finish(connection, job)
-            return None, None
+            return None
         jobs.check_lease(connection, job)
         jobs.count_attempt(connection, job)
-        _write(connection, run, {"status": "running"})
-        return run, provider_manager.open_account(core, connection, job.scope, run["provider_account_id"])
+        run_ends.write(connection, run, {"status": "running"})
+        return run
+
+
+def _read_on(core: Core, job: Job, run: Row, compare: Comparison) -> bool:
+    """False where the turn was over before the window was."""
+    with core.transaction(job.scope) as connection:
+        account = provider_manager.open_account(core, connection, job.scope, run["provider_account_id"])
+    until = time.monotonic() + TURN
+    window = Window(run["window_from"], run["window_until"])
+    done = dict(run["progress"].get("slices", {}))
+    for since, end in window.slices(SLICES[run["kind"]]):
+        if since.isoformat() in done:
+            continue
+        result = compare(core, job.scope, account, run["id"], since, end)
+        done[since.isoformat()] = [dict(result.counts), dict(result.sums), result.findings]
+        _keep(core, job, run, done)
+        if time.monotonic() > until and end < window.until:
+            return False
+    return True
+
+
+def _put_back(core: Core, job: Job, delay: float) -> None:
+    """What was read is kept; this was no try that failed."""
+    with core.transaction(job.scope) as connection:
+        jobs.keep_back(connection, job, delay, progressed=not delay)  # its turn was over
 
 
 def _keep(core: Core, job: Job, run: Row, done: Mapping[str, list[Any]]) -> None:
@@ -180,7 +196,7 @@ def _keep(core: Core, job: Job, run: Row, done: Mapping[str, list[Any]]) -> None
     with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         jobs.check_lease(connection, job)
         values = {"progress": progress, "counts": dict(counts), "sums": dict(sums), "findings": findings}
-        _write(connection, run, values)
+        run_ends.write(connection, run, values)
 
 
 def _broke_off(core: Core, job: Job, run: Row, broken: ListingBroken) -> None:
@@ -192,49 +208,20 @@ def _broke_off(core: Core, job: Job, run: Row, broken: ListingBroken) -> None:
         _end(core, job, run, "failed", error)
         return
     with core.transaction(job.scope) as connection:
-        _write(connection, run, {"error": error})
+        run_ends.write(connection, run, {"error": error})
         jobs.requeue(connection, job, RETRIES[job.attempts - 1], error)
 
 
 def _end(core: Core, job: Job, run: Row, status: str, error: Mapping[str, Any] | None) -> None:
     with core.transaction(job.scope, commit=points.settling(job.kind)) as connection:
         jobs.check_lease(connection, job)
-        _write(connection, run, {"status": status, "error": error, "finished_at": sa.func.app_now()})
+        run_ends.write(connection, run, {"status": status, "error": error, "finished_at": sa.func.app_now()})
         query = sa.select(reconciliation_runs).where(reconciliation_runs.c.id == run["id"])
         ended = connection.execute(query).mappings().one()
         told = {"kind": run["kind"], "counts": ended["counts"], "findings": ended["findings"]}
-        _record(connection, job.scope, run["id"], "worker", f"reconciliation.{status}", told, job.id)
+        run_ends.record(connection, job.scope, run["id"], "worker", f"reconciliation.{status}", told, job.id)
         jobs.finish(connection, job, "succeeded" if status == "succeeded" else "failed", error)
     log.info("reconciled", kind=run["kind"], outcome=status, count=ended["findings"])
-
-
-def _write(connection: Connection, run: Row, values: Mapping[str, Any]) -> None:
-    statement = reconciliation_runs.update().where(reconciliation_runs.c.id == run["id"])
-    connection.execute(statement.values(**values, updated_at=sa.func.app_now()))
-
-
-def _record(
-    connection: Connection,
-    scope: Scope,
-    run_id: UUID,
-    actor: str,
-    action: str,
-    details: Mapping[str, Any],
-    job_id: UUID,
-    origin: audit.Origin | None = None,
-) -> None:
-    audit.record(
-        connection,
-        scope=scope,
-        actor=actor,
-        action=action,
-        subject_kind="reconciliation_run",
-        subject_id=run_id,
-        cause="clock" if actor in ("clock", "worker") else "person",
-        job_id=job_id,
-        **(origin or {"request_id": None, "from_address": None}),
-        details=details,
-    )
 
 
 def find(core: Core, scope: Scope | None, run_id: UUID) -> Row:
