@@ -82,8 +82,8 @@ class _Entry:
     windows: Windows = field(default_factory=Windows)
     shared: dict[int, Tally] = field(default_factory=dict)
     untold: Tally = field(default_factory=Tally)
-    pause: float = 0.0  # not told yet, in seconds
     paused_until: float = 0.0
+    pause_untold: bool = False
     probing_until: float = 0.0
     steps: list[tuple[Breaker, Breaker]] = field(default_factory=list)
     pushed: bool = True
@@ -149,8 +149,8 @@ class Health:
             entry = self._entry(core, account.scope, account.account_id, operation, now)
             if isinstance(answer, NotExecuted) and answer.reason is NotExecutedReason.RATE_LIMITED:
                 named = PAUSE_AFTER_429 if answer.retry_after is None else answer.retry_after
-                entry.pause = max(entry.pause, min(named, LONGEST_PAUSE))
-                entry.paused_until = max(entry.paused_until, now + entry.pause)
+                entry.paused_until = max(entry.paused_until, now + min(named, LONGEST_PAUSE))
+                entry.pause_untold = True
                 self._urgent.set()
             if was_answered is not None:
                 entry.windows.count(was_answered, ms, now)
@@ -299,7 +299,7 @@ class Health:
         if self._sharing is None or not entries or time.monotonic() < self._rest_until:
             return
         with self._lock:
-            told = [_told(entry) for entry in entries]
+            told = [_told(entry, self._now()) for entry in entries]
         try:
             heard = self._sharing.exchange(told)
         except redis.RedisError as error:
@@ -308,7 +308,7 @@ class Health:
             with self._lock:
                 for entry, one in zip(entries, told, strict=True):
                     entry.untold.add(one.tally)
-                    entry.pause = max(entry.pause, one.pause)
+                    entry.pause_untold = entry.pause_untold or one.pause > 0
             return
         with self._lock:
             for entry, one, answer in zip(entries, told, heard, strict=True):
@@ -342,15 +342,16 @@ def _verdict(answer: object) -> bool | None:
 
 
 def _has_to_tell(entry: _Entry) -> bool:
-    return bool(entry.untold.counts.calls or entry.pause or entry.steps or entry.asked or not entry.pushed)
+    return bool(entry.untold.counts.calls or entry.pause_untold or entry.steps or entry.asked or not entry.pushed)
 
 
-def _told(entry: _Entry) -> Told:
-    """What is untold so far is told with it. The caller holds the lock."""
+def _told(entry: _Entry, now: float) -> Told:
+    """What is untold so far is told with it; of a pause, what is left of it. The caller holds the lock."""
     stepped = None if entry.pushed else entry.breaker
     anew = stepped is not None and stepped.state is State.CLOSED
-    told = Told(entry.account_id, entry.operation, entry.untold, entry.pause, stepped, anew)
-    entry.untold, entry.pause, entry.asked = Tally(), 0.0, False
+    pause = max(0.0, entry.paused_until - now) if entry.pause_untold else 0.0
+    told = Told(entry.account_id, entry.operation, entry.untold, pause, stepped, anew)
+    entry.untold, entry.pause_untold, entry.asked = Tally(), False, False
     return told
 
 

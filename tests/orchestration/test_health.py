@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as clock
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -163,6 +164,14 @@ class TestAfter429:
     def test_a_day_is_asked_again_within_the_hour(self, alone: Process) -> None:
         alone.see(NotExecuted(NotExecutedReason.RATE_LIMITED, "429", retry_after=86400.0))
         assert alone.ask() == health.LONGEST_PAUSE
+
+    def test_a_shorter_one_does_not_begin_the_longer_one_anew(self, alone: Process, time: Time) -> None:
+        alone.see(NotExecuted(NotExecutedReason.RATE_LIMITED, "429", retry_after=600.0))
+        time.now += 599
+        alone.see(NotExecuted(NotExecutedReason.RATE_LIMITED, "429", retry_after=5.0))
+        assert alone.standing().paused == 5.0
+        alone.see(NotExecuted(NotExecutedReason.RATE_LIMITED, "429", retry_after=2.0))
+        assert alone.standing().paused == 5.0
 
 
 class TestAlone:
@@ -333,6 +342,27 @@ class TestWithoutRedis:
         process.see(ANSWERED, times=10)
         process.health.tell()
         assert process.standing().state is State.CLOSED
+
+    def test_of_a_pause_only_what_is_left_is_told_when_it_is_back(
+        self, world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(health, "_REST", 0.0)
+        moved = 0.0
+        process = Process(world, Health(broker.url, clock=lambda: clock.time() + moved), world.accounts["stripe"])
+        process.see(NotExecuted(NotExecutedReason.RATE_LIMITED, "429", retry_after=30.0))
+        process.health.tell()
+        moved = 20.0
+        broker.start()
+        other = Process(world, Health(broker.url), world.accounts["stripe"])
+
+        def heard() -> float:
+            process.health.tell()
+            other.standing()
+            other.health.tell()
+            return other.standing().paused
+
+        wait_until(lambda: heard() > 0, "the pause to be told")
+        assert 5 < heard() <= 10
 
     def test_what_was_seen_meanwhile_is_told_when_it_is_back(
         self, process: Process, broker: Broker, monkeypatch: pytest.MonkeyPatch
