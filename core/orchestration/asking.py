@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
+from uuid import UUID
 
 import structlog
 
@@ -31,6 +33,37 @@ class Took:
     ms: int | None = None
 
 
+def _itself(answer: object) -> object:
+    return answer
+
+
+@contextmanager
+def turn(core: Core, account: OpenedAccount, operation: str, whose: UUID) -> Iterator[float]:
+    """Gives 0 once the call may be made, with its place held until the end of the block; else the seconds after which
+    to come back, a `breaker.KeptBack` where the breaker is open or the provider has asked to wait.
+
+    `whose` call it is tells which share a half-open breaker puts it to. No transaction may be open here.
+    """
+    with in_flight.call(core, account) as kept_back:
+        if kept_back:
+            yield float(kept_back)
+            return
+        permit = breaker.permit(core, account, operation, whose)
+        if isinstance(permit, float):
+            yield permit
+            return
+        try:
+            wait = max(permit.wait, provider_manager.pause(core, account.scope, account, operation))
+            if wait > pacing.MAX_PAUSE:
+                yield float(wait)
+                return
+            if wait > 0:
+                time.sleep(wait)
+            yield 0.0
+        finally:
+            permit.end()
+
+
 def ask(
     core: Core,
     job: Job,
@@ -40,34 +73,22 @@ def ask(
     announced: float | None = None,
     took: Took | None = None,
 ) -> Answer | float:
-    """What `call` returns; or seconds, when its turn is too far away to wait for.
+    """What `call` returns; or seconds, when its turn is too far away to wait for (see `turn`).
 
-    They are a `breaker.KeptBack` where the breaker is open or the provider has asked to wait. No transaction may be
-    open here, and no lock is held while the provider is called. `announced` is the `moment` before the commit that
-    allowed the call; now unless it is given. `took` is filled in. Raises LeaseLost.
+    No transaction may be open here, and no lock is held while the provider is called. `announced` is the `moment` before
+    the commit that allowed the call; now unless it is given. `took` is filled in. Raises LeaseLost.
     """
     announced = moment() if announced is None else announced
-    with in_flight.call(core, account) as kept_back:
-        if kept_back:
-            return float(kept_back)
-        permit = breaker.permit(core, account, operation, job.payment_id or job.id)
-        if isinstance(permit, float):
-            return permit
-        try:
-            wait = max(permit.wait, provider_manager.pause(core, job.scope, account, operation))
-            if wait > pacing.MAX_PAUSE:
-                return float(wait)
-            if wait > 0:
-                time.sleep(wait)
-            # A worker that slept through its lease must not send: another one may be at it.
-            if moment() - announced > core.settings.lease:
-                raise LeaseLost(str(job.id))
-            points.reached("call.sending", job.kind)
-            answer = _timed(core, account, operation, call, took)
-            points.reached("call.answered", job.kind)
-            return answer
-        finally:
-            permit.end()
+    with turn(core, account, operation, job.payment_id or job.id) as wait:
+        if wait:
+            return wait
+        # A worker that slept through its lease must not send: another one may be at it.
+        if moment() - announced > core.settings.lease:
+            raise LeaseLost(str(job.id))
+        points.reached("call.sending", job.kind)
+        answer = timed(core, account, operation, call, took)
+        points.reached("call.answered", job.kind)
+        return answer
 
 
 def moment() -> float:
@@ -75,14 +96,23 @@ def moment() -> float:
     return time.clock_gettime(_AGING)
 
 
-def _timed(core: Core, account: OpenedAccount, operation: str, call: Callable[[], Answer], took: Took | None) -> Answer:
+def timed(
+    core: Core,
+    account: OpenedAccount,
+    operation: str,
+    call: Callable[[], Answer],
+    took: Took | None = None,
+    outcome_of: Callable[[Answer], object] = _itself,
+) -> Answer:
+    """The answer of a call whose turn it is; its outcome, as `outcome_of` reads it, is counted and observed."""
     started = time.monotonic()
     answer = call()
     ms = round((time.monotonic() - started) * 1000)
-    health.observe(core, account, operation, answer, ms)
+    seen = outcome_of(answer)
+    health.observe(core, account, operation, seen, ms)
     if took is not None:
         took.ms = ms
-    provider, outcome = account.provider.name, type(answer).__name__
+    provider, outcome = account.provider.name, type(seen).__name__
     metrics.CALLS.labels(provider, operation, outcome).inc()
     metrics.CALL_SECONDS.labels(provider, operation).observe(ms / 1000)
     log.info(

@@ -68,7 +68,9 @@ ENOUGH = 10
 #: A breaker with little to do closes after so many seconds of answers without a failure.
 LONG_ENOUGH = 20.0
 #: What only asks; everything else may change something at the provider.
-QUESTIONS = frozenset({"look_up", "list_refunds", "read_dispute", "list_changes", "list_statement", "identify"})
+QUESTIONS = frozenset(
+    {"look_up", "list_refunds", "read_dispute", "list_changes", "list_charges", "list_statement", "identify"}
+)
 
 
 @dataclass(frozen=True, slots=True)

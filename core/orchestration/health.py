@@ -374,7 +374,7 @@ def standing(
 #: What is asked of accounts, by the names that pacing and the log know it under.
 OPERATIONS = (
     "start", "capture", "void", "refund", "look_up", "list_refunds", "upsert_customer", "forget_method",
-    "read_dispute", "send_evidence", "accept_dispute", "list_changes", "list_statement",
+    "read_dispute", "send_evidence", "accept_dispute", "list_changes", "list_charges", "list_statement",
 )  # fmt: skip
 
 

@@ -1,38 +1,86 @@
-"""Provider lists read at the account's pace: a page is a call like any other, and payments come first."""
+"""Provider lists read in their turn: a page is a call like any other, and payments come first."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from core.orchestration import pacing, provider_manager
+from core.domain.outcomes import LookUp, Unknown
+from core.orchestration import asking, pacing
 from core.orchestration.context import Core
 from core.orchestration.provider_manager import OpenedAccount
 from core.persistence.database import Scope
+from core.providers import paging
+from core.providers.paging import Page
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-#: Rows on a page of either provider, and so the calls that a list costs.
-PAGE = 100
+#: Health, breaker and pace are kept of each by itself: a list that fails keeps no payment back.
+Listing = Literal["list_changes", "list_charges", "list_statement"]
+#: Seconds that a turn is waited for before the run gives its place to others: putting it back costs its slice, and a
+#: worker that is stopped waits for what runs no longer than for a call.
+PATIENCE = 10.0
 
 
-def paced(core: Core, scope: Scope, account: OpenedAccount, items: Iterable[Item]) -> Iterator[Item]:
-    """The same items; before each page's worth of them the account's pace is kept."""
-    _wait(core, scope, account, "list")
-    for number, item in enumerate(items, 1):
+class Answered:
+    """Stands for what was answered and has no outcome of ours."""
+
+
+class NotNow(Exception):
+    """The next call's turn is too far away to be waited for; `seconds` until it is worth another try."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not before {seconds:.1f} s")
+        self.seconds = seconds
+
+
+def paced(
+    core: Core, scope: Scope, account: OpenedAccount, items: Iterable[Item], operation: Listing = "list_charges"
+) -> Iterator[Item]:
+    """The same items; each page behind them is asked for in its turn, and heeded by Health. Raises NotNow, too."""
+
+    def door(fetch: Callable[[], Page[Answer]]) -> Page[Answer]:
+        return _in_turn(core, account, operation, fetch, _of_page)
+
+    source = iter(items)
+    while True:
+        with paging.through(door):
+            try:
+                item = next(source)
+            except StopIteration:
+                return
         yield item
-        if number % PAGE == 0:
-            _wait(core, scope, account, "list")
 
 
-def ask(core: Core, scope: Scope, account: OpenedAccount, call: Callable[[], Answer]) -> Answer:
-    """One question, in its turn."""
-    _wait(core, scope, account, "look_up")
-    return call()
+def ask(core: Core, scope: Scope, account: OpenedAccount, call: Callable[[], LookUp]) -> LookUp:
+    """One question about one object, in its turn. Raises NotNow."""
+    return _in_turn(core, account, "look_up", call, _of_object)
 
 
-def _wait(core: Core, scope: Scope, account: OpenedAccount, operation: str) -> None:
-    wait = provider_manager.pause(core, scope, account, operation)
-    time.sleep(min(wait, pacing.MAX_PAUSE))
+def _of_page(page: Page[Answer]) -> object:
+    return page.failed or Answered()
+
+
+def _of_object(answer: LookUp) -> object:
+    """That there is no such object is an answer, however little it says about money."""
+    gone = isinstance(answer, Unknown) and answer.evidence.get("http_status") == 404
+    return Answered() if gone else answer
+
+
+def _in_turn(
+    core: Core,
+    account: OpenedAccount,
+    operation: str,
+    call: Callable[[], Answer],
+    outcome_of: Callable[[Answer], object],
+) -> Answer:
+    until = time.monotonic() + PATIENCE
+    while True:
+        with asking.turn(core, account, operation, account.account_id) as wait:
+            if not wait:
+                return asking.timed(core, account, operation, call, outcome_of=outcome_of)
+        if time.monotonic() + wait > until:
+            raise NotNow(wait)
+        time.sleep(min(wait, pacing.MAX_PAUSE))

@@ -29,6 +29,7 @@ from core.persistence.queries.reading import Page, page
 from core.persistence.tables import provider_accounts, reconciliation_runs
 from core.providers.base import ListingBroken
 from core.reconciliation import run_ends
+from core.reconciliation.pages import NotNow
 from core.reconciliation.slices import SliceResult
 
 log = structlog.get_logger()
@@ -36,6 +37,7 @@ log = structlog.get_logger()
 Row = Mapping[Any, Any]
 Kind = Literal["missed_events", "two_way", "statement"]
 #: Reads one slice: (core, scope, account, run, since, until). No transaction is open while the provider is asked.
+#: Raises ListingBroken, and NotNow where the provider is not to be asked for a while.
 Comparison = Callable[[Core, Scope, OpenedAccount, UUID, datetime, datetime], SliceResult]
 
 #: How much of a window is read at a time: what a crash makes us read again, and what is held in memory.
@@ -48,7 +50,7 @@ SLICES: Mapping[str, timedelta] = {
 LONGEST = timedelta(days=400)
 #: Seconds of work before others in the lane have their turn.
 TURN = 60.0
-#: Seconds before a list that broke off is read again; then the run has failed.
+#: Seconds before a list that broke off is read again, unless the provider names more; then the run has failed.
 RETRIES = (10.0, 60.0, 300.0, 1800.0, 3600.0)
 
 
@@ -135,6 +137,9 @@ def carry_out(core: Core, job: Job, comparisons: Mapping[str, Comparison]) -> No
     except ListingBroken as broken:
         _broke_off(core, job, run, broken)
         return
+    except NotNow as kept_back:
+        _put_back(core, job, kept_back.seconds)
+        return
     except jobs.LeaseLost:
         raise
     except Exception as error:  # a fault of ours must not keep the account from being compared ever again
@@ -207,9 +212,10 @@ def _broke_off(core: Core, job: Job, run: Row, broken: ListingBroken) -> None:
     if job.attempts > len(RETRIES):
         _end(core, job, run, "failed", error)
         return
+    named = (outcome.retry_after or 0.0) if isinstance(outcome, NotExecuted) else 0.0
     with core.transaction(job.scope) as connection:
         run_ends.write(connection, run, {"error": error})
-        jobs.requeue(connection, job, RETRIES[job.attempts - 1], error)
+        jobs.requeue(connection, job, max(RETRIES[job.attempts - 1], named), error)
 
 
 def _end(core: Core, job: Job, run: Row, status: str, error: Mapping[str, Any] | None) -> None:

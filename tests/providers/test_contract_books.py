@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from core.domain.outcomes import Declined, DisputeFacts, NotExecuted, NotFound, Pending, Succeeded
+from core.providers import paging
 from core.providers.base import (
     EVIDENCE_FIELDS,
     AcceptRequest,
@@ -17,6 +19,7 @@ from core.providers.base import (
     News,
     PaymentProvider,
 )
+from core.providers.paging import Page
 from tests.providers.driver import Driver, look_up_of
 from tests.support.waiting import wait_until
 
@@ -32,6 +35,26 @@ def refunds_of(provider: PaymentProvider, ref: ChargeRef) -> Sequence[News]:
     found = provider.list_refunds(ref)
     assert isinstance(found, Sequence)
     return found
+
+
+def test_each_list_asks_for_its_pages_in_turn(driver: Driver) -> None:
+    """Else nothing paces them, and no breaker knows of them."""
+    provider, now, asked = driver.provider(), driver.now(), []
+
+    def door(ask: Callable[[], Page[Any]]) -> Page[Any]:
+        asked.append(1)
+        return ask()
+
+    lists: list[Callable[[], Iterator[Any]]] = [lambda: provider.list_charges(now - timedelta(hours=1), now)]
+    if provider.capabilities.changes:
+        lists.append(lambda: provider.list_changes(now - timedelta(hours=1), now))
+    if provider.capabilities.statement:
+        lists.append(lambda: provider.list_statement(now - timedelta(hours=1), now))
+    for one in lists:
+        before = len(asked)
+        with paging.through(door):
+            list(one())
+        assert len(asked) > before
 
 
 def test_the_refunds_of_a_charge_are_listed_with_our_marks(driver: Driver) -> None:

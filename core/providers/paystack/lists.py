@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from core.providers.base import ListingBroken
+from core.providers.paging import Page, in_turn
 from core.providers.paystack.client import PaystackClient
 from core.providers.paystack.currencies import whole_number
 from core.providers.paystack.outcomes import Answer, refusal, unknown
@@ -31,10 +33,10 @@ def rows(
     """
     for page in range(1, most_pages + 1):
         asked: dict[str, str | int] = {**(query or {}), "perPage": _PAGE, "page": page}
-        answer = client.get(path, *segments, **asked)
-        refused = refusal(answer) if isinstance(answer, Answer) else answer
-        if not isinstance(answer, Answer) or refused is not None:
-            raise ListingBroken(refused or unknown("no answer"))
+        told = in_turn(partial(_page, client, path, segments, asked))
+        answer = told.answer
+        if answer is None or told.failed is not None:
+            raise ListingBroken(told.failed or unknown("no answer"))
         found = _rows_of(answer)
         if found is None:
             raise ListingBroken(unknown("a list that is none", answer))
@@ -42,6 +44,13 @@ def rows(
         if _is_last(answer, len(found), page):
             return
     raise ListingBroken(unknown("a list without an end", pages=most_pages))
+
+
+def _page(
+    client: PaystackClient, path: str, segments: Sequence[str], asked: Mapping[str, str | int]
+) -> Page[Answer | None]:
+    answer = client.get(path, *segments, **asked)
+    return Page(answer, refusal(answer)) if isinstance(answer, Answer) else Page(None, answer)
 
 
 def window(since: datetime, until: datetime) -> dict[str, str]:

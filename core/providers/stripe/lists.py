@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from core.providers.deadline import Deadline
+from core.providers.paging import Page, in_turn
 from core.providers.stripe.facts import id_of
 from core.providers.stripe.failures import Failed, unreadable
 
@@ -46,7 +48,9 @@ def pages(ask: Ask, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Every object of the list, newest first. Ends with the list, or with Failed."""
     cursor: dict[str, Any] = {}
     while True:
-        answer = ask({**params, "limit": PAGE, **cursor})
+        answer = in_turn(partial(_page, ask, {**params, "limit": PAGE, **cursor})).answer
+        if isinstance(answer, Failed):
+            raise answer
         found = answer.get("data")
         if not isinstance(found, list):
             raise Failed(unreadable())
@@ -58,3 +62,10 @@ def pages(ask: Ask, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             # More is said to follow, and there is no way to ask for it: the list must not look whole.
             raise Failed(unreadable())
         cursor = {"starting_after": last}
+
+
+def _page(ask: Ask, params: Mapping[str, Any]) -> Page[dict[str, Any] | Failed]:
+    try:
+        return Page(ask(params))
+    except Failed as failed:
+        return Page(failed, failed.failure.outcome())

@@ -42,6 +42,7 @@ from core.providers.base import (
     VoidRequest,
 )
 from core.providers.keys import mode_of_key
+from core.providers.paging import Page, in_turn
 from core.providers.settings import ProviderSettings, Secret
 from tests.providers.bank_transfer import webhooks
 from tests.providers.bank_transfer.client import Body, Client
@@ -66,6 +67,10 @@ _ABLE = Capabilities(
     unknown_review_seconds=24 * 3600,
     changes=True,
 )
+
+
+def _told(found: list[Body] | NotExecuted | Unknown) -> Page[list[Body]]:
+    return Page(found) if isinstance(found, list) else Page([], found)
 
 
 def _cannot(what: str) -> NotExecuted:
@@ -149,17 +154,18 @@ class BankTransfer:
     def list_changes(self, since: datetime, until: datetime) -> Iterator[AnyNews]:
         window = {"since": str(int(since.timestamp())), "until": str(int(until.timestamp()))}
         for subject in ("transfer", "refund"):
-            rows = self._rows(f"/{subject}s", **window)
-            if not isinstance(rows, list):
-                raise ListingBroken(rows)
-            yield from (webhooks.news_of(subject, one) for one in rows)
+            yield from (webhooks.news_of(subject, one) for one in self._page(f"/{subject}s", **window))
 
     def list_charges(self, since: datetime, until: datetime) -> Iterator[ChargeSeen]:
-        rows = self._rows("/transfers", since=str(int(since.timestamp())), until=str(int(until.timestamp())))
-        if not isinstance(rows, list):
-            raise ListingBroken(rows)
-        for row in rows:
+        for row in self._page("/transfers", since=str(int(since.timestamp())), until=str(int(until.timestamp()))):
             yield webhooks.seen_of(row)
+
+    def _page(self, path: str, **query: str) -> list[Body]:
+        """The only page there is, in its turn. Raises ListingBroken."""
+        page = in_turn(lambda: _told(self._rows(path, **query)))
+        if page.failed is not None:
+            raise ListingBroken(page.failed)
+        return page.answer
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> VerifiedEvent:
         return webhooks.verify(headers, body, self._account.webhook_secrets)
