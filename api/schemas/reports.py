@@ -51,8 +51,12 @@ class PaymentsLine(Shown):
     refunded: int
     disputes: int
     disputed: int
-    fees: int
-    net: int = Field(description="Received less refunded, disputed and fees.")
+    fees: int = Field(
+        description="What the provider kept of these payments in `currency`: of charges, refunds and disputes. A fee "
+        "in another currency than the payment's stands in a line of that currency, without payments. Fees of the "
+        "account itself are not in it; `settlements` has them."
+    )
+    net: int = Field(description="Received less refunded, disputed and fees, each in `currency`.")
     success_rate: float | None = Field(description="Of those decided, the part that succeeded.")
     declines: dict[str, int] = Field(description="Failed payments by category.")
     calls: int

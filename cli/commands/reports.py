@@ -49,7 +49,10 @@ def windowed(command: Command) -> Command:
 @windowed
 @click.option("--by", default="", help=f"Any of {', '.join(DIMENSIONS)}, separated by commas.")
 def payments(by: str, as_csv: bool, as_json: bool, **where: Any) -> None:
-    """Volume, success, declines, refunds, disputes, fees, net and latency, by the day a payment was made."""
+    """Volume, success, declines, refunds, disputes, fees, net and latency, by the day a payment was made.
+
+    A fee in another currency than the payment's stands in a line of that currency, without payments.
+    """
     chosen: list[Dimension] = []
     for one in (part for part in by.split(",") if part):
         known = next((name for name in DIMENSIONS if name == one), None)

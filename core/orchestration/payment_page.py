@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -94,7 +94,7 @@ def ask(core: Core, caller: Caller, payment_id: UUID) -> None:
 
 def sums(row: Row, sent: Any) -> list[dict[str, Any]]:
     """The equation of the payment's money, line by line: what it was asked for down to what is left of it."""
-    fees = sum(one["fee"] or 0 for one in sent if one["status"] == "succeeded")
+    fees = _fees([one for one in sent if one["status"] == "succeeded"])
     lines = [
         ("Asked for", row["amount"], "what the merchant wanted"),
         ("Authorized", row["amount_authorized"], "held at the provider"),
@@ -109,6 +109,12 @@ def sums(row: Row, sent: Any) -> list[dict[str, Any]]:
     if fees:
         found.append({"label": "Fees told", "amount": -fees, "note": "as answers and webhooks say", "total": False})
     return found
+
+
+def _fees(took: Sequence[Row]) -> int:
+    """Of a hold that was captured both may tell the same fee: the statement names the hold, and its word counts."""
+    held = [one["fee"] for one in took if one["kind"] == "authorize" and one["fee"] is not None]
+    return sum(one["fee"] or 0 for one in took if one["kind"] != "capture" or not held)
 
 
 def _named(kind: str, row: Row) -> dict[str, Any]:

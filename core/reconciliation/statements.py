@@ -100,8 +100,17 @@ def _book_chunk(
     stored = [_one(connection, reading, began, one, known.get(one.line.line_id), result) for one in found]
     rows.store(connection, reading.scope, account_id, stored)
     fees = {one.transaction_id: one.fee for one in found if one.fee is not None and one.transaction_id is not None}
-    touched = {one.payment_id for one in found if one.fee is not None and one.payment_id is not None}
-    rows.set_fees(connection, fees, touched)
+    rows.set_fees(connection, fees)
+    rows.mark_days(connection, {about for one in found for about in _moved(one, known.get(one.line.line_id))})
+
+
+def _moved(one: Match, known: Row | None) -> set[UUID]:
+    """Payments whose fees this line changes: on its transaction, or by standing here with a fee of its own."""
+    about = {one.payment_id} if one.fee is not None else set()
+    was = (0, None) if known is None else (known["fee"], known["payment_id"])
+    if was != (one.line.fee, one.payment_id) and (was[0] or one.line.fee):
+        about |= {one.payment_id, was[1]}
+    return {payment_id for payment_id in about if payment_id is not None}
 
 
 def _one(

@@ -18,9 +18,23 @@ KEYS = ("provider", "provider_account_id", "currency", "route")
 _NOBODY = "'00000000-0000-0000-0000-000000000000'::uuid"
 _BUCKET = "CASE " + " ".join(f"WHEN t.call_ms <= {bound} THEN '{bound}'" for bound in BOUNDS) + f" ELSE '{SLOWER}' END"
 
+#: What a provider kept of a payment's own money, as its transactions say. Of a hold that was captured both may say the
+#: same fee, the capture by its answer and the hold by the statement, which names the hold: the statement's counts.
+_TAKEN = """t.status = 'succeeded' AND (t.kind IN ('charge', 'authorize') OR (t.kind = 'capture' AND NOT EXISTS (
+               SELECT FROM transactions h WHERE h.payment_id = t.payment_id AND h.kind = 'authorize'
+                  AND h.status = 'succeeded' AND h.fee IS NOT NULL)))"""
+
+_SUMMED = ", ".join(
+    f"(coalesce({one}, 0) + coalesce(booked, 0))::bigint AS {one}"
+    if one == "fees"
+    else f"coalesce({one}, 0)::bigint AS {one}"
+    for one in SUMS
+)
+
 #: Rows of (provider, provider_account_id, currency, route, sums…, named…) for the payments that {where} chooses among
-#: `payments p`. Fees are those of the transactions that took money; calls those that began a charge, took it or gave
-#: it back.
+#: `payments p`. Fees are those of the transactions that took money, and those that only the statement tells: of
+#: refunds and disputes, and whatever was taken in another currency than the payment's, which is a row of its own,
+#: under that currency, without payments. Calls are those that began a charge, took it or gave it back.
 _COUNT = f"""
 WITH chosen AS (
     SELECT p.id, p.status, p.amount, p.amount_captured, p.amount_received, p.amount_refunded, p.amount_disputed,
@@ -32,14 +46,17 @@ WITH chosen AS (
 sent AS (
     SELECT c.provider, c.provider_account_id, c.currency, c.route, {_BUCKET} AS bucket, count(t.call_ms) AS calls,
            coalesce(sum(t.call_ms), 0) AS call_ms,
-           coalesce(sum(t.fee) FILTER (
-               WHERE t.status = 'succeeded' AND t.kind IN ('charge', 'authorize', 'capture')), 0) AS fees
+           coalesce(sum(t.fee) FILTER (WHERE {_TAKEN}), 0) AS fees
       FROM chosen c JOIN transactions t ON t.payment_id = c.id
      WHERE t.call_ms IS NOT NULL OR t.fee IS NOT NULL GROUP BY 1, 2, 3, 4, 5),
 sent_in_all AS (
     SELECT provider, provider_account_id, currency, route, sum(calls) AS calls, sum(call_ms) AS call_ms,
            sum(fees) AS fees, jsonb_object_agg(bucket, calls) FILTER (WHERE calls > 0) AS latency
       FROM sent GROUP BY 1, 2, 3, 4),
+booked AS (
+    SELECT c.provider, c.provider_account_id, s.currency, c.route, sum(s.fee) AS booked
+      FROM chosen c JOIN statement_lines s ON s.payment_id = c.id
+     WHERE s.fee <> 0 AND (s.kind <> 'charge' OR s.currency <> c.currency) GROUP BY 1, 2, 3, 4),
 refused AS (
     SELECT provider, provider_account_id, currency, route, jsonb_object_agg(category, n) AS declines FROM (
         SELECT provider, provider_account_id, currency, route, category, count(*) AS n FROM chosen
@@ -60,13 +77,11 @@ paid AS (
            sum(amount) AS amount, sum(amount_captured) AS captured, sum(amount_received) AS received,
            sum(amount_refunded) AS refunded, sum(amount_disputed) AS disputed
       FROM chosen GROUP BY 1, 2, 3, 4)
-SELECT provider, provider_account_id, currency, route, payments, succeeded, failed, canceled, open,
-       amount::bigint AS amount, captured::bigint AS captured, received::bigint AS received,
-       coalesce(refunds, 0) AS refunds, refunded::bigint AS refunded,
-       coalesce(disputes, 0) AS disputes, disputed::bigint AS disputed, coalesce(fees, 0)::bigint AS fees,
-       coalesce(calls, 0)::bigint AS calls, coalesce(call_ms, 0)::bigint AS call_ms,
+SELECT provider, provider_account_id, currency, route,
+       {_SUMMED},
        coalesce(declines, '{{}}'::jsonb) AS declines, coalesce(latency, '{{}}'::jsonb) AS latency
-  FROM paid LEFT JOIN sent_in_all USING (provider, provider_account_id, currency, route)
+  FROM paid FULL JOIN booked USING (provider, provider_account_id, currency, route)
+  LEFT JOIN sent_in_all USING (provider, provider_account_id, currency, route)
   LEFT JOIN refused USING (provider, provider_account_id, currency, route)
   LEFT JOIN returned USING (provider, provider_account_id, currency, route)
   LEFT JOIN complained USING (provider, provider_account_id, currency, route)

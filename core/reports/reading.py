@@ -36,7 +36,8 @@ _READ = sa.text(
     "AND r.day BETWEEN CAST(:since AS date) AND CAST(:until AS date) "
     "AND r.built_at IS NOT NULL AND r.changed_at IS NULL) "
     f"SELECT f.day, {_COLUMNS} FROM daily_figures f "
-    "WHERE f.merchant_id = :merchant AND f.mode = :mode AND f.day IN (SELECT day FROM kept) AND f.payments > 0 "
+    "WHERE f.merchant_id = :merchant AND f.mode = :mode AND f.day IN (SELECT day FROM kept) "
+    "AND (f.payments > 0 OR f.fees <> 0) "
     "UNION ALL SELECT d.day, counted.* FROM (SELECT day FROM wanted EXCEPT SELECT day FROM kept) AS d "
     f"CROSS JOIN LATERAL ({count(_WHERE)}) AS counted"
 )
@@ -73,7 +74,8 @@ class Line:
 def payments(core: Core, scope: Scope, window: Window, by: Sequence[Dimension]) -> list[dict[str, Any]]:
     """A line for each currency and each value of the dimensions, of the payments made in the window.
 
-    Money in minor units: `net` is received less refunded, disputed and fees. `success_rate` is the part of the decided
+    Money in minor units: `net` is received less refunded, disputed and fees. What a provider kept in another currency
+    than the payment's is a line of that currency, without payments. `success_rate` is the part of the decided
     ones that succeeded, null where none was decided. Latency in milliseconds, of provider calls; upper bounds.
     """
     values = {"merchant": scope.merchant_id, "mode": scope.mode, "since": window.since, "until": window.until}

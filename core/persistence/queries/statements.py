@@ -5,7 +5,7 @@ Everything is asked for a chunk of lines at once, by indexes, so that a line cos
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +46,7 @@ _PAYMENTS = (
     "JOIN payments p ON p.id = l.id"
 )
 _KNOWN = (
-    "SELECT s.line_id, s.matched, s.run_id, s.read_for, s.reported, s.updated_at "
+    "SELECT s.line_id, s.matched, s.run_id, s.read_for, s.reported, s.updated_at, s.fee, s.payment_id "
     "FROM unnest(CAST(%(names)s AS text[])) AS l(name) "
     "JOIN statement_lines s ON s.provider_account_id = %(account)s AND s.line_id = l.name"
 )
@@ -143,8 +143,13 @@ _CHANGED_DAYS = (
 )
 
 
-def set_fees(connection: Connection, fees: Mapping[UUID, int], payment_ids: Iterable[UUID]) -> None:
-    """What the provider kept of each transaction, which changes the figures of its payment's day."""
+def set_fees(connection: Connection, fees: Mapping[UUID, int]) -> None:
+    """What the provider kept of each transaction."""
     if fees:
         pipeline.later(connection, _FEES, {"ids": list(fees), "fees": list(fees.values())})
-        pipeline.later(connection, _CHANGED_DAYS, {"payments": list(set(payment_ids))})
+
+
+def mark_days(connection: Connection, payment_ids: Collection[UUID]) -> None:
+    """What the provider kept of these payments has changed, and so have the figures of their days."""
+    if payment_ids:
+        pipeline.later(connection, _CHANGED_DAYS, {"payments": list(payment_ids)})
