@@ -20,6 +20,7 @@ from core.orchestration import accounts
 from core.orchestration.reading import listing
 from core.persistence.database import present
 from core.reconciliation import exports, payout_reading, runs
+from core.reconciliation.payout_reading import Place
 from core.reconciliation.runs import Kind, Window
 
 _PAGE = 50
@@ -111,21 +112,12 @@ def show_run(here: Here, run: str) -> Response:
 @page("/payouts", menu=Entry("Payouts", 55))
 def list_payouts(here: Here) -> Response:
     status = acting.filtered("status", _PAYOUT_STATUSES)
-    before = _moment(forms.asked("before"))
-    found = payout_reading.list_payouts(gate().core, here.scope, payout_reading.Wanted(_PAGE, before, None, status))
-    following = found[-1]["booked_at"] if len(found) == _PAGE else None
+    after = Place.read(forms.asked("after") or "")
+    wanted = payout_reading.Wanted(_PAGE, status=status, after=after)
     return render(
-        "payouts.html", here, title="Payouts", payouts=found, names=_names(here), statuses=_PAYOUT_STATUSES,
-        chosen_status=status, following=following,
+        "payouts.html", here, title="Payouts", found=payout_reading.list_payouts(gate().core, here.scope, wanted),
+        names=_names(here), statuses=_PAYOUT_STATUSES, chosen_status=status,
     )  # fmt: skip
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        found = None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return None if found is None or found.tzinfo is None else found
 
 
 @page("/payouts/<account>/<payout>")

@@ -20,7 +20,11 @@ class PayoutPath(Parameters):
 
 
 class PayoutsQuery(OfMode, PageQuery):
-    before: Moment | None = Field(None, description="The `booked_at` of the last one of the page before.")
+    after: str | None = Field(
+        None, max_length=300, pattern=f"{id_pattern('provider_account')[:-1]}:.+$",
+        description="The `next` of the page before.",
+    )  # fmt: skip
+    before: Moment | None = Field(None, description="Only those booked before then.")
     provider_account: str | None = Field(None, pattern=id_pattern("provider_account"))
     status: _STATUS | None = None
 
@@ -28,6 +32,14 @@ class PayoutsQuery(OfMode, PageQuery):
 class LinesQuery(OfMode, PageQuery):
     after: str | None = Field(None, max_length=255, description="The last line of the page before.")
     format: Literal["json", "csv"] = Field("json", description="CSV holds all lines, whatever the limit.")
+
+
+class Exchanged(Shown):
+    """What of a payout was charged in another currency."""
+
+    lines: int
+    original: int = Field(description="In minor units of the currency it was charged in.")
+    converted: int = Field(description="In minor units of the payout's currency.")
 
 
 class Payout(Shown):
@@ -53,12 +65,17 @@ class Payout(Shown):
     lines: int
     foreign_lines: int
     foreign_net: int
+    exchanged: dict[str, Exchanged] = Field(description="By the currency it was charged in.")
     booked_at: str | None
     arrives_at: str | None
 
 
 class Payouts(Shown):
+    """A page, newest first; `next` goes into `after`."""
+
     data: list[Payout]
+    has_more: bool
+    next: str | None
 
 
 class StatementLine(Shown):

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from api.schemas.admin import OfMode
 from api.schemas.base import Shown
+from api.schemas.payouts import Exchanged
 from core.reports.reading import DIMENSIONS
 
 
@@ -88,6 +89,7 @@ class SettlementLine(Shown):
     foreign_net: int
     booked_at: str | None
     arrives_at: str | None
+    exchanged: dict[str, Exchanged] = Field(description="What was charged in other currencies, by currency.")
 
 
 class SettlementsReport(Shown):

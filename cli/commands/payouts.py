@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cli.commands import options, output
 from cli.commands.accounts import scope_of
+from cli.commands.payments import money
 from cli.target import owner_core
 from core.orchestration import accounts
 from core.persistence.database import Scope
@@ -50,7 +53,7 @@ def list_(data_dir: Path, status: str | None, limit: int, as_csv: bool, as_json:
             row
             for merchant in accounts.list_merchants(core)
             for mode in ("test", "live")
-            for row in payout_reading.list_payouts(core, Scope(merchant["uuid"], mode), wanted)
+            for row in payout_reading.list_payouts(core, Scope(merchant["uuid"], mode), wanted)["data"]
         ]
     found = sorted(found, key=lambda row: str(row["booked_at"]), reverse=True)[:limit]
     if as_json:
@@ -78,13 +81,19 @@ def show(data_dir: Path, account_id: str, payout: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**found, "statement_lines": lines}))
         return
-    output.print_table(
-        ("", ""), [(name.replace("_", " "), value) for name, value in found.items() if value is not None]
-    )
+    output.print_table(("", ""), _told(found))
     click.echo()
     output.print_table(LINES, ([row[one] for one in LINES] for row in lines))
     if found["lines"] > len(lines):
         click.echo(f"The first {len(lines)} of {found['lines']}: `tollgate payouts export` prints all.", err=True)
+
+
+def _told(found: Mapping[str, Any]) -> list[tuple[str, object]]:
+    rows = [(name.replace("_", " "), value) for name, value in found.items() if name != "exchanged"]
+    for currency, one in found["exchanged"].items():
+        sums = f"{money(one['original'], currency)} became {money(one['converted'], found['currency'])}"
+        rows.append((f"charged in {currency}", f"{sums}, lines: {one['lines']}"))
+    return [(name, value) for name, value in rows if value is not None]
 
 
 @payouts.command()

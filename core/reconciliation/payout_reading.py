@@ -9,9 +9,10 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from core.domain.errors import NotFoundError
-from core.domain.identifiers import public_id
+from core.domain.identifiers import InvalidIdentifier, parse_id, public_id
 from core.domain.representations import timestamp
 from core.orchestration.context import Core
 from core.persistence.database import Scope
@@ -28,39 +29,82 @@ _SUMS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A payout as the last one of a page; its text form is `acc_…:the provider's id`."""
+
+    account_id: UUID
+    payout: str
+
+    @classmethod
+    def read(cls, text: str) -> Place | None:
+        """None for what is no place."""
+        account, _, payout = text.partition(":")
+        try:
+            return cls(parse_id("provider_account", account), payout)
+        except InvalidIdentifier:
+            return None
+
+    def __str__(self) -> str:
+        return f"{public_id('provider_account', self.account_id)}:{self.payout}"
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
-    """`limit` 1 to 1000; `before` (UTC) is the `booked_at` of the last one seen."""
+    """`limit` 1 to 1000; `before` (UTC) bounds `booked_at`; `after` is the last one seen."""
 
     limit: int = 20
     before: datetime | None = None
     account_id: UUID | None = None
     status: str | None = None
+    after: Place | None = None
 
 
-def list_payouts(core: Core, scope: Scope, wanted: Wanted) -> list[dict[str, Any]]:
-    """The newest first."""
+def list_payouts(core: Core, scope: Scope, wanted: Wanted) -> dict[str, Any]:
+    """The newest first: {"data", "has_more", "next"}; `next` goes into the next `after`."""
     columns = payouts.c
     query = sa.select(payouts).where(columns.merchant_id == scope.merchant_id, columns.mode == scope.mode)
     equals = {columns.provider_account_id: wanted.account_id, columns.status: wanted.status}
     query = query.where(*(column == value for column, value in equals.items() if value is not None))
     if wanted.before is not None:
         query = query.where(columns.booked_at < wanted.before)
-    query = query.order_by(columns.booked_at.desc(), columns.provider_account_id, columns.payout).limit(wanted.limit)
+    query = query.order_by(columns.booked_at.desc(), columns.provider_account_id, columns.payout)
     with core.database.scoped(scope) as connection:
-        return [shown(row) for row in connection.execute(query).mappings()]
+        if wanted.after is not None:
+            query = query.where(_behind(connection, scope, wanted.after))
+        found = connection.execute(query.limit(wanted.limit + 1)).mappings().all()
+    data, more = [shown(row) for row in found[: wanted.limit]], len(found) > wanted.limit
+    last = found[len(data) - 1] if more else None
+    following = None if last is None else str(Place(last["provider_account_id"], last["payout"]))
+    return {"data": data, "has_more": more, "next": following}
 
 
-def find(core: Core, scope: Scope, account_id: UUID, payout: str) -> dict[str, Any]:
-    """Raises NotFoundError."""
+def _behind(connection: Connection, scope: Scope, after: Place) -> sa.ColumnElement[bool]:
+    """Several accounts are paid out in one second, so time alone is no place. Those without a time come first, and
+    behind what is not there comes nothing."""
     columns = payouts.c
-    query = sa.select(payouts).where(
+    last = connection.execute(_one(scope, after.account_id, after.payout)).mappings().one_or_none()
+    if last is None:
+        return sa.false()
+    later = sa.tuple_(columns.provider_account_id, columns.payout) > sa.tuple_(after.account_id, after.payout)
+    if last["booked_at"] is None:
+        return sa.or_(columns.booked_at.is_not(None), later)
+    return sa.and_(columns.booked_at <= last["booked_at"], sa.or_(columns.booked_at < last["booked_at"], later))
+
+
+def _one(scope: Scope, account_id: UUID, payout: str) -> sa.Select[Any]:
+    columns = payouts.c
+    return sa.select(payouts).where(
         columns.merchant_id == scope.merchant_id,
         columns.mode == scope.mode,
         columns.provider_account_id == account_id,
         columns.payout == payout,
     )
+
+
+def find(core: Core, scope: Scope, account_id: UUID, payout: str) -> dict[str, Any]:
+    """Raises NotFoundError."""
     with core.database.scoped(scope) as connection:
-        row = connection.execute(query).mappings().one_or_none()
+        row = connection.execute(_one(scope, account_id, payout)).mappings().one_or_none()
     if row is None:
         raise NotFoundError("there is no such payout; `tollgate payouts list` shows them")
     return shown(row)
@@ -92,13 +136,15 @@ def all_lines(core: Core, scope: Scope, account_id: UUID, payout: str) -> Iterat
 
 
 def shown(row: Row) -> dict[str, Any]:
-    """The public form of a payout. Sums in minor units: gross - fees - refunds - disputes - adjustments = paid out."""
+    """The public form of a payout. Sums in minor units: gross - fees - refunds - disputes - adjustments = paid out.
+    `exchanged` is what of it was charged in other currencies, by currency: `original` there, `converted` here."""
     return {
         "payout": row["payout"],
         "provider_account": public_id("provider_account", row["provider_account_id"]),
         "status": row["status"],
         "currency": row["currency"],
         **{name: row[name] for name in _SUMS},
+        "exchanged": row["exchanged"],
         "booked_at": timestamp(row["booked_at"]),
         "arrives_at": timestamp(row["arrives_at"]),
     }

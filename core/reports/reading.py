@@ -133,11 +133,11 @@ def _quantile(latency: Mapping[str, int], part: float) -> int | None:
 #: In this order, as JSON and as CSV.
 SETTLEMENT_COLUMNS = (
     "payout", "status", "currency", "paid_out", "gross", "fees", "refunds", "disputes", "adjustments", "difference",
-    "lines", "foreign_lines", "foreign_net", "account", "booked_at", "arrives_at",
+    "lines", "foreign_lines", "foreign_net", "account", "booked_at", "arrives_at", "exchanged",
 )  # fmt: skip
 _SETTLEMENTS = sa.text(
     "SELECT provider_account_id, payout, status, currency, paid_out, gross, fees, refunds, disputes, adjustments, "
-    "difference, lines, foreign_lines, foreign_net, booked_at, arrives_at FROM payouts "
+    "difference, lines, foreign_lines, foreign_net, booked_at, arrives_at, exchanged FROM payouts "
     "WHERE merchant_id = :merchant AND mode = :mode "
     "AND booked_at >= CAST(:since AS date)::timestamp AT TIME ZONE 'UTC' "
     "AND booked_at < (CAST(:until AS date) + 1)::timestamp AT TIME ZONE 'UTC' ORDER BY booked_at, payout"

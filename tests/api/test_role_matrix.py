@@ -97,6 +97,7 @@ GET    /admin/v1/audit/standing                     finance admin
 GET    /admin/v1/audit/export                       finance admin
 
 GET    {m}/payouts                                  all
+GET    {m}/payouts/{account}/{payout}               all
 GET    {m}/payouts/{account}/{payout}/lines         all
 GET    {m}/reconciliation/runs                      all
 POST   {m}/reconciliation/runs                      finance admin

@@ -100,9 +100,10 @@ def things(world: World) -> dict[str, str]:
     execute(
         world,
         "INSERT INTO payouts (provider_account_id, payout, merchant_id, mode, status, currency, paid_out, gross, fees, "
-        "difference, booked_at) VALUES (%(account)s, 'po_1', %(merchant)s, 'test', 'differs', 'USD', 9000, 10000, 350, "
-        "650, app_now())",
+        "difference, exchanged, booked_at) VALUES (%(account)s, 'po_1', %(merchant)s, 'test', 'differs', 'USD', 9000, "
+        "10000, 350, 650, %(exchanged)s, app_now())",
         **values,
+        exchanged=json.dumps({"EUR": {"lines": 2, "original": 1200, "converted": 1300}}),
     )
     execute(
         world,
@@ -231,6 +232,39 @@ def test_a_page_of_another_merchant_or_mode_shows_nothing_of_it(world: World, th
                 assert not any(things[name] in text for name in ("job", "inbox", "event", "finding", "run", "payment"))
             else:
                 assert browser.get(base + address(rule, things)).status_code in (404, 409), rule
+
+
+def test_a_payout_says_what_was_exchanged(world: World, things: Mapping[str, str]) -> None:
+    browser = browser_for(world, "finance")
+    browser.get(f"{home(world)}/payouts/{things['account']}/po_1")
+    assert "Charged in EUR: €12.00 became $13.00, in 2 lines." in browser.text()
+
+
+def test_payouts_of_one_second_are_all_on_some_page(
+    world: World, things: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.dashboard.reconciliation._PAGE", 1)
+    execute(
+        world,
+        "INSERT INTO payouts (provider_account_id, payout, merchant_id, mode, status, currency, paid_out, booked_at) "
+        "SELECT id, 'po_at_once', merchant_id, mode, 'matched', 'USD', 1, app_now() FROM provider_accounts "
+        "WHERE merchant_id = %(merchant)s AND mode = 'test'",
+        merchant=str(world.merchant_id),
+    )
+    browser, seen = browser_for(world, "finance"), []
+    path: str | None = f"{home(world)}/payouts"
+    while path:
+        text = browser.get(path).text
+        seen += re.findall(r'href="[^"]*/payouts/(acc_\w+/po_\w+)"', text)
+        path = next(
+            (found.replace("&amp;", "&") for found in re.findall(r'href="([^"]*[?&;]after=[^"]*)"', text)), None
+        )
+    accounts_ = world.rows(
+        "SELECT id FROM provider_accounts WHERE merchant_id = :m AND mode = 'test'", m=world.merchant_id
+    )
+    expected = {f"{public_id('provider_account', row['id'])}/po_at_once" for row in accounts_}
+    assert expected | {f"{things['account']}/po_1"} == set(seen)
+    assert len(seen) == len(set(seen))
 
 
 def test_every_kind_of_job_has_its_words() -> None:
