@@ -20,6 +20,8 @@ from core.domain.identifiers import public_id
 from core.orchestration import admin_reading, execute, jobs, merchant_events, reading, receiving, replay
 from core.orchestration.reading import Filters
 from core.persistence.queries.replays import Wanted
+from core.reconciliation.findings import Wanted as Chosen
+from core.reconciliation.findings import list_findings
 
 #: "Recent" is one of the newest so many payments that were filled in.
 _RECENT = 200
@@ -203,5 +205,5 @@ def _beside(site: Site) -> list[Road]:
             None,
             lambda: replay.count(site.admin, Wanted(scope=site.ground.scope(shape.SMALL), since=3600.0)),
         ),
-        Road("admin: findings", None, lambda: admin_reading.list_findings(site.admin, site.scope, 1, None, "resolved")),
+        Road("admin: findings", None, lambda: list_findings(site.admin, site.scope, Chosen(1, status="resolved"))),
     ]

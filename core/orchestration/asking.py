@@ -75,8 +75,8 @@ def ask(
 ) -> Answer | float:
     """What `call` returns; or seconds, when its turn is too far away to wait for (see `turn`).
 
-    No transaction may be open here, and no lock is held while the provider is called. `announced` is the `moment` before
-    the commit that allowed the call; now unless it is given. `took` is filled in. Raises LeaseLost.
+    No transaction may be open here, and no lock is held while the provider is called. `announced` is the `moment`
+    before the commit that allowed the call; now unless it is given. `took` is filled in. Raises LeaseLost.
     """
     announced = moment() if announced is None else announced
     with turn(core, account, operation, job.payment_id or job.id) as wait:
