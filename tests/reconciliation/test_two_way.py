@@ -140,6 +140,19 @@ class TestADoubleCharge:
         assert ask(world, paid, "refunds").status_code == 202
         assert sorted(refunded_of(world, own)) == [1000, 4000]
 
+    def test_a_surplus_charge_gives_back_no_more_than_it_took(self, world: World) -> None:
+        paid, charge = charged_twice(world)
+        give_back_at_the_dashboard(world, charge.id, 5000, by_webhook=True, payment=paid)
+        give_back_at_the_dashboard(world, by_hand_intent(world, paid), 4000, by_webhook=True, payment=paid)
+        about = str(parse_id("payment", paid["id"]))
+        with world.owner.begin() as connection:  # as if a provider named the wrong charge
+            all_of_them = "(SELECT string_agg(id::text, ' ') FROM refunds WHERE payment_id = %s)"
+            noted = f"UPDATE transactions SET extra = extra || jsonb_build_object('given_back', {all_of_them})"
+            connection.exec_driver_sql(f"{noted} WHERE payment_id = %s AND surplus", (about, about))
+        refused = ask(world, paid, "refunds", {"amount": 1001})
+        assert (refused.status_code, refused.json()["code"]) == (422, "amount_too_large")
+        assert ask(world, paid, "refunds", {"amount": 1000}).status_code == 202
+
     def test_refunds_at_once_never_give_back_more_than_the_right_charge_took(self, world: World) -> None:
         paid, charge = charged_twice(world)
         give_back_at_the_dashboard(world, charge.id, 5000, by_webhook=True, payment=paid)
