@@ -238,7 +238,7 @@ def test_the_engine_outlives_postgres_going_away(bench: Bench) -> None:
 
 def test_what_a_living_worker_could_not_write_is_given_back_and_counts_as_no_death(database: Urls) -> None:
     """With leases of an hour nobody would take it over: its own worker puts it back."""
-    bench = Bench(database, lease=3600.0)
+    bench = Bench(database, lease=3600.0, not_found_after=7200.0)
     try:
         bench.act = lambda core, job: False if len(bench.ran) == 1 else bench.finish(core, job)
         bench.add()
@@ -254,7 +254,7 @@ def test_what_a_living_worker_could_not_write_is_given_back_and_counts_as_no_dea
 
 def test_after_an_outage_the_living_may_renew_before_anybody_counts_as_dead(database: Urls) -> None:
     """Leases are renewed once an hour here, so that the time for it does not pass within the test."""
-    bench = Bench(database, lease_renewal=3600.0, lease=9000.0)
+    bench = Bench(database, lease_renewal=3600.0, lease=9000.0, not_found_after=18000.0)
     try:
         bench.add()
         jobs.claim(bench.core.database, "payments", 1, "another that lives", 7200.0)
