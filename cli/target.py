@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,23 @@ def owner_core(data_dir: Path) -> Iterator[Core]:
     target = find(data_dir)
     with core_session(target.databases.owner, target.redis_url, target.key_file) as core:
         yield core
+
+
+@contextlib.contextmanager
+def telling_core(data_dir: Path) -> Iterator[Core]:
+    """The same for what takes keys and people away: the anchor file of this machine hears of it at once.
+
+    One that somebody else keeps is left to the workers, who would else be unable to read it. Raises Refused.
+    """
+    target = find(data_dir)
+    path = anchor_file(target)
+    with core_session(target.databases.owner, target.redis_url, target.key_file) as core:
+        ours = path is not None and path.exists() and os.geteuid() in (0, path.stat().st_uid)
+        yield with_anchor(core, path if ours else None)
+
+
+def with_anchor(core: Core, path: Path | None) -> Core:
+    return replace(core, settings=core.settings.model_copy(update={"anchor_file": path}))
 
 
 @contextlib.contextmanager

@@ -244,7 +244,7 @@ class Settings(BaseModel):
         "process takes to see a new key file and to end a transaction",
     )
     keep_erasures: Annotated[int, Field(ge=30, le=36500), Unit("days")] = Field(
-        400, description="erasures in the anchor file: no backup older than this may be restored"
+        400, description="erasures and ended keys in the anchor file: no backup older than this may be restored"
     )
     keep_forged_counts: Annotated[int, Field(ge=90, le=36500), Unit("days")] = Field(
         400, description="counts of webhooks with a wrong signature: a year of them, to compare"

@@ -18,7 +18,7 @@ from cli.errors import Refused
 from cli.login import login
 from cli.secrets_file import Secrets
 from cli.seed import PERSON
-from cli.target import owner_core
+from cli.target import owner_core, telling_core
 from core.domain.identifiers import InvalidIdentifier, parse_id
 from core.domain.roles import ROLES
 from core.orchestration.administrators import codes, passwords, roster, sessions
@@ -141,7 +141,7 @@ def role(who: str, role: str, data_dir: Path) -> None:
 @options.data_dir
 def disable(who: str, data_dir: Path) -> None:
     """Close an account, and end its sessions at once."""
-    with owner_core(data_dir) as core:
+    with telling_core(data_dir) as core:
         roster.disable(core, roster.find(core, who), _by())
     click.echo(f"{who} cannot log in any more.")
 
@@ -151,7 +151,7 @@ def disable(who: str, data_dir: Path) -> None:
 @options.data_dir
 def enable(who: str, data_dir: Path) -> None:
     """Open an account again."""
-    with owner_core(data_dir) as core:
+    with telling_core(data_dir) as core:
         roster.enable(core, roster.find(core, who), _by())
     click.echo(f"{who} can log in again.")
 

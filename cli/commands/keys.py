@@ -15,7 +15,7 @@ from cli.commands import options, output
 from cli.errors import Refused
 from cli.files import write_private
 from cli.login import login
-from cli.target import owner_core
+from cli.target import owner_core, telling_core
 from core.domain.identifiers import InvalidIdentifier, parse_id
 from core.domain.key_form import NewKey
 from core.domain.roles import ROLES
@@ -137,7 +137,7 @@ def rotate(
 
     KEY_ID is the part after tg_…_.
     """
-    with owner_core(data_dir) as core:
+    with telling_core(data_dir) as core:
         made = api_keys.rotate(
             core,
             key_id,
@@ -156,7 +156,7 @@ def rotate(
 @acting
 def expire(data_dir: Path, key_id: str, ends_in: float, reason: str | None, actor: str | None, as_json: bool) -> None:
     """Have a key end by itself; an end is never moved to later. KEY_ID is the part after tg_…_."""
-    with owner_core(data_dir) as core:
+    with telling_core(data_dir) as core:
         done = api_keys.expire(core, key_id, timedelta(seconds=ends_in), _by(actor, reason))
     click.echo(json.dumps(done) if as_json else f"Key {key_id} ends at {done['expires_at']}.")
 
@@ -166,7 +166,7 @@ def expire(data_dir: Path, key_id: str, ends_in: float, reason: str | None, acto
 @acting
 def revoke(data_dir: Path, key_id: str, reason: str | None, actor: str | None, as_json: bool) -> None:
     """Refuse the key from its next request on. KEY_ID is the part after tg_…_."""
-    with owner_core(data_dir) as core:
+    with telling_core(data_dir) as core:
         done = api_keys.revoke(core, key_id, _by(actor, reason))
     click.echo(json.dumps(done) if as_json else f"Key {key_id} is revoked.")
 

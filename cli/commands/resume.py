@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import click
 from cli.commands import options
 from cli.errors import Refused
 from cli.login import login
-from cli.target import anchor_file, core_session, find
-from core.orchestration import heads, installation
+from cli.target import anchor_file, core_session, find, with_anchor
+from core.orchestration import heads, installation, withdrawn
+from core.orchestration.withdrawn import Access
 from core.startup.anchor import Anchor, AnchorUnusable, read, write
 
 LONGEST_REASON = 500  # characters
@@ -37,14 +37,16 @@ def resume(data_dir: Path, reason: str, actor: str | None, yes: bool) -> None:
     target = find(data_dir)
     path = anchor_file(target)
     with core_session(target.databases.owner, target.redis_url, target.key_file) as core:
+        core = with_anchor(core, path)
+        # Whoever is asked is shown what is left, and what was ended once is no question.
+        withdrawn.apply_again(core)
         found = installation.examine(core)
         if found.because is None:
             raise Refused("the installation is not paused")
-        for line in told(found, _known(path)):
+        for line in (*told(found, _known(path)), *told_access(found.access)):
             click.echo(line)
         if not yes:
             click.confirm("Let it go on, asking about all of these first?", abort=True)
-        core = replace(core, settings=core.settings.model_copy(update={"anchor_file": path}))
         standing = installation.resume(core, person, reason, heads.known(path))
     _adopt(path, standing)
     click.echo("It goes on: what is open is looked up first. `tollgate doctor` shows how it stands.")
@@ -64,6 +66,22 @@ def told(found: installation.Found, anchor: Anchor | None) -> list[str]:
     lines.append(
         "Payments and idempotency keys accepted after the backup are not here: their money is found at the provider "
         "only."
+    )
+    return lines
+
+
+def told_access(access: Access) -> list[str]:
+    """Whom the database lets in, and what was ended since the backup and was ended again."""
+    lines = []
+    if access.keys:
+        lines.append(f"Ended again, as this machine's file knows them: the keys {', '.join(access.keys)}.")
+    if access.administrators:
+        lines.append(f"Disabled again, as that file knows them: {', '.join(access.administrators)}.")
+    good = access.good
+    lines.append(
+        f"Let in here: {good['admin_keys']} keys of administrators, {good['administrators']} administrators and "
+        f"{good['merchant_keys']} keys of merchants. Look through `tollgate keys list` and `tollgate admin list`: "
+        "roles, passwords and codes changed since the backup are back. Everybody is logged out of the dashboard."
     )
     return lines
 

@@ -19,7 +19,7 @@ from core.domain.identifiers import public_id
 from core.domain.key_form import KINDS, Kind, NewKey, hash_of, make_key, read_key
 from core.domain.representations import timestamp
 from core.domain.scopes import known
-from core.orchestration import key_grants
+from core.orchestration import key_grants, withdrawn
 from core.orchestration.context import Core
 from core.orchestration.key_grants import OWNER, Granter
 from core.persistence.database import Scope, present
@@ -77,6 +77,8 @@ def check(core: Core, text: str) -> KeyHolder | Refused:
         return Refused("unknown")
     scope = None if row["kind"] == "admin" else Scope(row["merchant_id"], row["mode"])
     because = _fault(row, kind, matches)
+    if because is None and withdrawn.is_ended(core, key_id, row["present"]):
+        because = "revoked"  # and this database is an older copy that does not know
     if because is not None:
         return Refused(because, key_id, scope)
     held = roles.expand(row["scopes"]) if row["kind"] == "admin" else frozenset(row["scopes"])
@@ -161,7 +163,8 @@ def rotate(
         lifetime = lifetime or _lifetime(old)
         home = log.EVERYBODY if kind == "admin" else Scope(old["merchant_id"], kind)
         made = key_grants.store(connection, by, kind, home, old["name"], allowed, lifetime, replaces=key_id)
-        key_grants.end(connection, by, old, "rotated", ends_at=now + overlap)
+        ended = key_grants.end(connection, by, old, "rotated", ends_at=now + overlap)
+    withdrawn.remember_key(core, ended, now)
     return made
 
 
@@ -197,7 +200,9 @@ def expire(core: Core, key_id: str, ends_in: timedelta, by: Granter = OWNER, *, 
             raise StateConflict(f"key {key_id} is {state(row, now)} already; nothing was changed")
         if row["expires_at"] is not None and row["expires_at"] < now + ends_in:
             raise StateConflict(f"key {key_id} ends earlier, at {timestamp(row['expires_at'])}; no key lives longer")
-        return shown(key_grants.end(connection, by, row, "expired", ends_at=now + ends_in), now)
+        row = key_grants.end(connection, by, row, "expired", ends_at=now + ends_in)
+    withdrawn.remember_key(core, row, now)
+    return shown(row, now)
 
 
 def revoke(core: Core, key_id: str, by: Granter = OWNER, *, scope: Scope | None = None) -> Row:
@@ -207,11 +212,12 @@ def revoke(core: Core, key_id: str, by: Granter = OWNER, *, scope: Scope | None 
     Raises NotFoundError, GrantRefused.
     """
     with core.transaction(_home(core, key_id, by, scope)) as connection:
-        row = key_grants.hold(connection, key_id)
+        row, now = key_grants.hold(connection, key_id), present(connection)
         key_grants.check_reach(by, row)
         if row["revoked_at"] is None:
             row = key_grants.end(connection, by, row, "revoked")
-        return shown(row, present(connection))
+    withdrawn.remember_key(core, row, now)
+    return shown(row, now)
 
 
 def _home(core: Core, key_id: str, by: Granter, scope: Scope | None) -> Scope:

@@ -18,7 +18,7 @@ from core.audit import log as audit
 from core.audit import seals
 from core.audit.heads import Head
 from core.domain.errors import StateConflict
-from core.orchestration import erasure, heads, restored
+from core.orchestration import erasure, heads, restored, withdrawn
 from core.orchestration.context import Core
 from core.persistence.database import set_scope
 from core.persistence.queries import audit as audit_rows
@@ -54,7 +54,10 @@ def look(core: Core, *, first_look: bool = False) -> bool:
         log.error("installation_paused", reason=why)
     if why is not None and not first_look:
         erasure.apply_again(core)
-    return why is not None or standing["paused_at"] is not None
+    paused = why is not None or standing["paused_at"] is not None
+    if paused and (first or first_look):
+        withdrawn.apply_again(core)
+    return paused
 
 
 def _record_pause(connection: Connection, standing: Mapping[str, Any], why: str) -> None:
@@ -82,6 +85,7 @@ def keep_anchor(core: Core, *, first_look: bool = False) -> int:
             _ERASURES.keep(core, connection, path)
         # What a person has let go on is taken over, also from a file that was ahead of it.
         write(path, anchor_of(standing), adopt=_is_adopted(_known(path), standing))
+        withdrawn.keep(core, path, standing)
     except AnchorUnusable as error:
         log.warning("anchor_not_written", reason=str(error))
         return 0
@@ -104,14 +108,15 @@ class Found:
     since: datetime | None
     audit_number: int
     open: Mapping[str, int]
+    access: withdrawn.Access
 
 
 def examine(core: Core) -> Found:
     with core.database.unscoped() as connection:
         connection.execute(_UNHURRIED)
         standing = rows.standing(connection)
-        counted = restored.count_open(connection)
-    return Found(standing["paused_because"], standing["paused_at"], standing["audit_number"], counted)
+        counted, access = restored.count_open(connection), withdrawn.examine(core, connection)
+    return Found(standing["paused_because"], standing["paused_at"], standing["audit_number"], counted, access)
 
 
 def resume(core: Core, person: str, reason: str, left: Head | None = None) -> Mapping[str, Any]:
@@ -122,6 +127,7 @@ def resume(core: Core, person: str, reason: str, left: Head | None = None) -> Ma
     The owner's alone: `core` is on the owner's address. Raises StateConflict if it is not paused.
     """
     erasure.apply_again(core)
+    withdrawn.apply_again(core)
     with core.database.unscoped() as connection:
         connection.execute(_UNHURRIED)
         before = rows.standing(connection)
@@ -129,6 +135,7 @@ def resume(core: Core, person: str, reason: str, left: Head | None = None) -> Ma
         if not rows.resume(connection, person):
             raise StateConflict("the installation is not paused")
         restored.doubt_open(connection)
+        withdrawn.end_sessions(connection)
         audit.record(
             connection,
             scope=audit.EVERYBODY,
@@ -218,13 +225,14 @@ class Watch:
         self._reason: str | None = None
 
     def see(self) -> None:
-        """Before anything is shown: where Postgres was away at the start, the first look is made up for.
+        """Before anybody is let in: where Postgres was away at the start, the first look is made up for.
 
         Raises SQLAlchemyError.
         """
         if not self._looked:
             look(self._core, first_look=True)
             self._looked = True
+        self.reason()
 
     def reason(self) -> str | None:
         """None while it is not paused. Raises SQLAlchemyError."""
@@ -233,6 +241,9 @@ class Watch:
                 return self._reason
         with self._database.unscoped() as connection:
             found = rows.paused_because(connection)
+        if found is not None and self._reason is None:
+            # A worker has noticed, whose login ends no session.
+            withdrawn.apply_again(self._core)
         with self._lock:
             self._reason, self._until = found, time.monotonic() + BELIEVED
         return found

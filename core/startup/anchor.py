@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -159,6 +160,9 @@ def _replace(path: Path, content: Mapping[str, Any]) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(json.dumps(content, indent=1) + "\n")
         file.flush()
+        with contextlib.suppress(OSError):  # there may be none yet, or it is not ours to say whose it is
+            before = path.stat()
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)  # a command of root's takes it from nobody
         os.fsync(file.fileno())
     made.replace(path)
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -58,12 +58,23 @@ def findings(service: Service) -> set[Any]:
     return set(found[0])
 
 
+def opens(service: Service, admin_key: str) -> bool:
+    headers = {"Authorization": f"Bearer {admin_key}"}
+    found = requests.get(f"{service.api_url}/admin/v1/merchants", headers=headers, timeout=20)
+    assert found.status_code in (200, 401), found.text
+    return found.status_code == 200
+
+
 def test_the_drill(server: Embedded, tmp_path: Path) -> None:
     drill = Drill(server, tmp_path)
     with drill.service() as service:
         service.stop_child("worker-1")
         kept = post(service).json()["payment"]["id"]
+        leaked = json.loads(drill.tollgate("keys", "create", "--kind", "admin", "--name", "leaked", "--json")[1])
+        assert opens(service, leaked["key"])
         drill.type("backup")
+        code, said = drill.tollgate("keys", "revoke", leaked["id"], "--reason", "it leaked")
+        assert code == 0, said
         service.start_child("worker-1")
         lost = post(service).json()["payment"]["id"]
         for payment in (kept, lost):
@@ -77,10 +88,15 @@ def test_the_drill(server: Embedded, tmp_path: Path) -> None:
     with drill.service() as service:
         wait_until(lambda: post(service).status_code == 503, "the gate to be paused", 60)
         assert status(service, kept) == "processing"
+        assert not opens(service, leaked["key"]), "revoked after the backup"
         _code, said = drill.tollgate("audit", "verify")
         assert not re.search(r"(changed|removed|inserted|reordered|forged)", said), said
         code, said = drill.tollgate("resume", "--reason", "the drill", "--yes")
         assert code == 0, said
+        assert leaked["id"] in said
+        listed = json.loads(drill.tollgate("keys", "list", "--json")[1])
+        assert [one["state"] for one in listed if one["id"] == leaked["id"]] == ["revoked"]
+        assert not opens(service, leaked["key"])
         wait_until(lambda: status(service, kept) == "succeeded", "the charge to be found", 60)
         assert charges(service, kept) == 1
         assert requests.get(f"{service.api_url}/readyz", timeout=10).json()["status"] == "ok"

@@ -16,6 +16,7 @@ from core.domain.errors import GrantRefused, LoginRefused, NotFoundError, Reques
 from core.domain.identifiers import InvalidIdentifier, new_id, parse_id, public_id
 from core.domain.representations import timestamp
 from core.domain.roles import ROLES
+from core.orchestration import withdrawn
 from core.orchestration.administrators import codes, passwords, sessions, trail
 from core.orchestration.administrators.login import Logins
 from core.orchestration.administrators.sessions import Session
@@ -23,6 +24,7 @@ from core.orchestration.administrators.trail import From
 from core.orchestration.context import Core
 from core.persistence.database import present
 from core.persistence.queries import administrators as rows
+from core.startup.withdrawals import Withdrawal
 
 Row = Mapping[Any, Any]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,79}")
@@ -202,6 +204,8 @@ def disable(core: Core, number: UUID, by: By) -> None:
             rows.change(connection, number, {"disabled_at": present(connection)})
             _tell(connection, "administrator.disabled", number, by)
         _end_all(connection, number, by)
+        now = present(connection)
+    withdrawn.remember(core, Withdrawal("administrator", str(number), now))
 
 
 def enable(core: Core, number: UUID, by: By) -> None:
@@ -212,6 +216,8 @@ def enable(core: Core, number: UUID, by: By) -> None:
         if row["disabled_at"] is not None:
             rows.change(connection, number, {"disabled_at": None})
             _tell(connection, "administrator.enabled", number, by)
+        now = present(connection)
+    withdrawn.remember(core, Withdrawal("administrator", str(number), now, given_back=True))
 
 
 def _end_all(connection: Connection, number: UUID, by: By) -> None:
