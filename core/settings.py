@@ -87,6 +87,11 @@ class Settings(BaseModel):
         description="kept by the workers of this machine outside Postgres, so that an older copy of the database is "
         "noticed: it starts paused; on a disk that is not restored with the database",
     )
+    synchronous_standby: bool = Field(
+        False,
+        description="a standby that takes over lacks no commit, since replication is synchronous: its timeline alone "
+        "pauses nothing",
+    )
     allow_plaintext: bool = Field(
         False, description="allows Postgres, Redis and the broker without TLS over a network nobody else is on"
     )

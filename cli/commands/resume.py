@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,7 +10,7 @@ from cli.commands import options
 from cli.errors import Refused
 from cli.login import login
 from cli.target import anchor_file, core_session, find, with_anchor
-from core.orchestration import heads, installation, withdrawn
+from core.orchestration import copies, heads, installation, withdrawn
 from core.orchestration.withdrawn import Access
 from core.startup.anchor import Anchor, AnchorUnusable, read, write
 
@@ -48,7 +46,8 @@ def resume(data_dir: Path, reason: str, actor: str | None, yes: bool) -> None:
         if not yes:
             click.confirm("Let it go on, asking about all of these first?", abort=True)
         standing = installation.resume(core, person, reason, heads.known(path))
-    _adopt(path, standing)
+        adopted = installation.anchor_of(standing, copies.seen(core))
+    _adopt(path, adopted)
     click.echo("It goes on: what is open is looked up first. `tollgate doctor` shows how it stands.")
 
 
@@ -94,11 +93,11 @@ def _known(path: Path | None) -> Anchor | None:
         return None
 
 
-def _adopt(path: Path | None, standing: Mapping[str, Any]) -> None:
+def _adopt(path: Path | None, adopted: Anchor) -> None:
     if path is None:
         return
     try:
-        write(path, installation.anchor_of(standing), adopt=True)
+        write(path, adopted, adopt=True)
     except AnchorUnusable as error:
         # The workers take the database over as well: it was let go on after the file was written.
         click.echo(f"{error}", err=True)

@@ -18,12 +18,12 @@ from core.audit import log as audit
 from core.audit import seals
 from core.audit.heads import Head
 from core.domain.errors import StateConflict
-from core.orchestration import erasure, heads, restored, withdrawn
+from core.orchestration import copies, erasure, heads, restored, withdrawn
 from core.orchestration.context import Core
 from core.persistence.database import set_scope
 from core.persistence.queries import audit as audit_rows
 from core.persistence.queries import installation as rows
-from core.startup.anchor import Anchor, AnchorUnusable, read, write
+from core.startup.anchor import Anchor, AnchorUnusable, Copy, read, write
 
 log = structlog.get_logger()
 
@@ -36,17 +36,24 @@ _UNHURRIED = sa.text("SET LOCAL statement_timeout = 0")
 
 
 def look(core: Core, *, first_look: bool = False) -> bool:
-    """Pause the installation if it is behind what this machine has seen; True if it is paused.
+    """Pause the installation if it is behind what this machine has seen, or another copy; True if it is paused.
 
     Raises SQLAlchemyError. A file that cannot be read is told, and stops nothing.
     """
+    return _look(core, first_look)[0]
+
+
+def _look(core: Core, first_look: bool) -> tuple[bool, Copy]:
+    """Whether it is paused, and the copy that was looked at."""
     # Read before the database is asked: what the file knows was committed by then.
     anchor, head = _known(core.settings.anchor_file), heads.known(core.settings.anchor_file)
     if first_look:
         erasure.apply_again(core)
+    copy = Copy() if core.settings.anchor_file is None else copies.seen(core)
     with core.database.unscoped() as connection:
         standing = rows.standing(connection)
         why = doubt(anchor, standing) or doubt_seals(connection, anchor, head, standing)
+        why = why or _doubt_copy(core, anchor, copy, standing)
         first = why is not None and standing["paused_at"] is None and rows.pause(connection, why)
         if first:
             _record_pause(connection, standing, str(why))
@@ -57,7 +64,13 @@ def look(core: Core, *, first_look: bool = False) -> bool:
     paused = why is not None or standing["paused_at"] is not None
     if paused and (first or first_look):
         withdrawn.apply_again(core)
-    return paused
+    return paused, copy
+
+
+def _doubt_copy(core: Core, anchor: Anchor | None, copy: Copy, standing: Mapping[str, Any]) -> str | None:
+    if anchor is None or _is_adopted(anchor, standing):
+        return None
+    return copies.doubt(anchor.copy, copy, synchronous=core.settings.synchronous_standby)
 
 
 def _record_pause(connection: Connection, standing: Mapping[str, Any], why: str) -> None:
@@ -77,14 +90,16 @@ def _record_pause(connection: Connection, standing: Mapping[str, Any], why: str)
 def keep_anchor(core: Core, *, first_look: bool = False) -> int:
     """Look, and write down how far the database goes; 1 if it was written. Raises SQLAlchemyError."""
     path = core.settings.anchor_file
-    if look(core, first_look=first_look) or path is None:
+    # The copy that was compared is the one that is written down: another may take over in this moment.
+    paused, copy = _look(core, first_look)
+    if paused or path is None:
         return 0
     try:
         with core.database.unscoped() as connection:
             standing = rows.standing(connection)
             _ERASURES.keep(core, connection, path)
         # What a person has let go on is taken over, also from a file that was ahead of it.
-        write(path, anchor_of(standing), adopt=_is_adopted(_known(path), standing))
+        write(path, anchor_of(standing, copy), adopt=_is_adopted(_known(path), standing))
         withdrawn.keep(core, path, standing)
     except AnchorUnusable as error:
         log.warning("anchor_not_written", reason=str(error))
@@ -197,8 +212,8 @@ def doubt(anchor: Anchor | None, standing: Mapping[str, Any]) -> str | None:
     return None
 
 
-def anchor_of(standing: Mapping[str, Any]) -> Anchor:
-    return Anchor(standing["id"], standing["audit_number"], standing["present"])
+def anchor_of(standing: Mapping[str, Any], copy: Copy) -> Anchor:
+    return Anchor(standing["id"], standing["audit_number"], standing["present"], copy)
 
 
 def _is_adopted(anchor: Anchor | None, standing: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,21 @@ VERSION = 1
 #: The newest seal of the audit log, and those that an older copy of the database has left behind, the newest last.
 _SEAL, _SEALS_LEFT = "seal", "seals_left_behind"
 _MOST_LEFT = 200
+#: Which copy of the database it was; files of earlier versions have none.
+_COPY = "copy"
 
 
 class AnchorUnusable(ValueError):
     """The text says what is wrong with the file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Which copy of a database: its server's identifier, its timeline and its number there; None is not known."""
+
+    system: str | None = None
+    timeline: str | None = None
+    oid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,7 @@ class Anchor:
     installation: UUID
     audit_number: int
     written_at: datetime
+    copy: Copy = Copy()
 
 
 def read(path: Path) -> Anchor | None:
@@ -40,11 +52,15 @@ def read(path: Path) -> Anchor | None:
     if found is None or "installation" not in found:
         return None
     try:
-        return Anchor(
-            UUID(found["installation"]), int(found["audit_number"]), datetime.fromisoformat(found["written_at"])
-        )
-    except (KeyError, TypeError, ValueError):
+        written_at = datetime.fromisoformat(found["written_at"])
+        return Anchor(UUID(found["installation"]), int(found["audit_number"]), written_at, _copy(found))
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise AnchorUnusable(f"{path} is no anchor file: move it away, and a new one is written") from None
+
+
+def _copy(found: Mapping[str, Any]) -> Copy:
+    told = found.get(_COPY, {})
+    return Copy(*(None if told.get(name) is None else str(told[name]) for name in ("system", "timeline", "oid")))
 
 
 def read_seal(path: Path) -> Mapping[str, Any] | None:
@@ -92,7 +108,9 @@ def write(path: Path, anchor: Anchor, *, adopt: bool = False) -> None:
             if adopt and _SEAL in found:
                 # The database that goes on may not have this seal; it says so in its log, and here it is kept.
                 found[_SEALS_LEFT] = [*found.get(_SEALS_LEFT, []), found.pop(_SEAL)][-_MOST_LEFT:]
-            _replace(path, {**found, **_named(anchor)})
+            copy = {name: value for name, value in asdict(anchor.copy).items() if value is not None}
+            before = {} if adopt else asdict(_copy(found))  # what this server does not tell was told before
+            _replace(path, {**found, **_named(anchor), _COPY: {**before, **copy}})
     except OSError as error:
         raise AnchorUnusable(f"{path} cannot be written: {error.strerror}") from None
 

@@ -96,3 +96,27 @@ def test_a_database_put_back_starts_paused_and_charges_nobody_again(tmp_path: Pa
         assert charges(service, payment) == 1
         wait_until(lambda: post(service).status_code == 202, "the gate to take payments again", 10)
         assert verdict(data) == "ok"
+
+
+def test_a_standby_that_took_over_starts_paused_although_the_file_is_not_ahead(tmp_path: Path) -> None:
+    """Recovery from an archive ends as a promotion does: on another timeline of the same server."""
+    data = tmp_path / "data"
+    with Service(data, workers=1) as service:
+        payment = post(service).json()["payment"]["id"]
+        wait_until(lambda: status(service, payment) == "succeeded", "the payment to be made", 30)
+        wait_until(lambda: "copy" in json.loads((data / "anchor.json").read_text()), "the anchor", 40)
+    folder = place(data).data / "postgres"
+    with Service(data, workers=1) as service:
+        assert post(service).status_code == 202, "a mere restart is nothing to be told"
+    with (folder / "postgresql.auto.conf").open("a") as settings:
+        settings.write("restore_command = 'false'\n")
+    copy(folder / "PG_VERSION", folder / "recovery.signal")
+    with Service(data, workers=1) as service:
+        wait_until(lambda: post(service).status_code == 503, "the gate to be paused", 20)
+        headers = {"Authorization": f"Bearer {service.test_key}"}
+        told = requests.get(f"{service.api_url}/readyz", headers=headers, timeout=20).json()
+        assert "a standby that took over" in told["dependencies"]["installation"]["reason"]
+        resumed = command(data, "resume", "--reason", "the standby took over", "--yes")
+        assert resumed.returncode == 0, resumed.stderr
+        wait_until(lambda: post(service).status_code == 202, "the gate to take payments again", 10)
+        assert charges(service, payment) == 1

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from tests.chaos.cases.case import Case, Ground, expect
@@ -15,8 +16,11 @@ from tests.support.waiting import wait_until
 PAYMENTS = 5
 
 
-def drill(ground: Ground) -> None:
-    """Dumped with payments queued, which are made afterwards; restored, resumed: each is found and made once."""
+def drill(ground: Ground, *, anchored: bool) -> None:
+    """Dumped with payments queued, which are made afterwards; restored, resumed: each is found and made once.
+
+    Not `anchored`, the database is lost before the anchor file knows that it had gone on.
+    """
     stage = ground.stage
     ours = [one for one in stage.service.children if one.startswith(("api", "worker-", "beat"))]
     workers = [one for one in ours if one.startswith("worker-")]
@@ -33,7 +37,8 @@ def drill(ground: Ground) -> None:
             stage.service.start_child(one)
         for payment in queued:
             ground.paid_once(payment)
-        _wait_for_the_anchor(ground)
+        if anchored:
+            _wait_for_the_anchor(ground)
         for one in reversed(ours):
             stage.service.stop_child(one)
         type_all("restore", _superuser(ground), stage.directory)
@@ -72,7 +77,11 @@ def _tollgate(ground: Ground, *arguments: str) -> None:
 
 CASES = (
     Case(
-        "+", "restore", "the database lost, restored from a dump and resumed", "paused, then 1 charge each", 1, drill,
-        "apart",
+        "+", "restore", "the database lost, restored from a dump and resumed", "paused, then 1 charge each", 1,
+        partial(drill, anchored=True), "apart",
+    ),
+    Case(
+        "+", "restore.seconds", "the same, lost before the anchor file was written", "paused, then 1 charge each", 1,
+        partial(drill, anchored=False), "apart",
     ),
 )  # fmt: skip
