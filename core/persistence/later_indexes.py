@@ -32,6 +32,9 @@ INDEXES: Mapping[str, str] = {
     "WHERE status IN ('sent', 'pending', 'requires_action', 'unknown')",
     "payments_account_open": "ON payments (provider_account_id) "
     "WHERE status IN ('processing', 'requires_action', 'authorized')",
+    # Does anything still hang on a version of a key?
+    "data_keys_version": "ON data_keys (kek_version)",
+    "customers_index_version": "ON customers (index_key_version)",
     "refunds_open": "ON refunds (payment_id) WHERE status IN ('processing', 'requires_action')",
 }
 
