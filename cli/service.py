@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy.exc import SQLAlchemyError
 
 from cli import children as parts
 from cli import databases, leftovers
 from cli.embedded import PORT_TRIES, open_directory, port_was_taken, servers
 from cli.embedded_postgres import EmbeddedPostgres
 from cli.embedded_redis import EmbeddedRedis
+from cli.indexes import build_beside
 from cli.lock import DirectoryLock
 from cli.migrating import migrate
 from cli.ports import HOST, Ports, obstacle
@@ -26,7 +26,6 @@ from cli.seed import Seeded, seed_development
 from cli.supervisor import Supervisor
 from cli.target import core_session
 from cli.via import Via, straight, through
-from core.persistence import later_indexes
 
 PROVIDERS = ("stripe", "paystack")
 #: Addresses that a test run or the demo must not take from the person's own environment.
@@ -222,6 +221,12 @@ class Service:
         if self._lock is not None:
             private = TypeAdapter(bool).validate_python(context.env.get(PRIVATE_TARGETS, "0"))
             self._lock.tell({"api": self.api_url, "private_webhook_targets": private})
+        build_beside(self._databases.owner, self._quietly)
+
+    def _quietly(self, sentence: str) -> None:
+        """Nothing is said of what ended because the service did."""
+        if self._supervisor is not None:
+            self._say(sentence)
 
     def _start_servers(self, directory: Path, ports: Ports, secrets: Secrets) -> None:
         named = databases.external(self._environ, secrets)
@@ -261,15 +266,6 @@ class Service:
         specs += [parts.worker(context, number, worker) for number in range(1, self._workers + 1)]
         self._running().start_all([*specs, parts.beat(context, worker)])
         self._record()
-        self._build_indexes()
-
-    def _build_indexes(self) -> None:
-        """Beside the running service: what an upgrade brings to a large database takes minutes, and nothing waits."""
-        try:
-            later_indexes.build(self._databases.owner)
-        except (later_indexes.IndexNotBuilt, SQLAlchemyError) as error:
-            reason = error if isinstance(error, later_indexes.IndexNotBuilt) else type(error).__name__
-            self._progress(f"Indexes: {reason}")
 
     def _start_on_port(self, name: str, ports: Ports, make: Callable[[], Spec]) -> None:
         """Starts a server on the port it had; on another one if somebody took that in the same moment."""
