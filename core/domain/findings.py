@@ -59,6 +59,9 @@ KINDS: Mapping[str, Kind] = {
     "method_not_forgotten": Kind(
         "medium", "A deleted payment method may still be kept by the provider", "decide_job", _BY_JOB
     ),
+    "person_not_forgotten": Kind(
+        "medium", "An erased person's details may still be kept by the provider", "decide_job", _BY_JOB
+    ),
     "unknown_charge": Kind(
         "high", "The provider has a charge with our mark that we do not know", "link", ("link", "done", "ignore")
     ),

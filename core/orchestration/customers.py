@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from core.domain.errors import StateConflict
 from core.domain.identifiers import new_id, parse_id, public_id
 from core.domain.representations import timestamp
-from core.orchestration import erasure, idempotency, jobs, people, permits, traces
+from core.orchestration import erasure, idempotency, people, permits, traces
 from core.orchestration.context import Caller, Core
 from core.orchestration.idempotency import Accepted, IdempotencyKey
 from core.orchestration.intake import cause_of
@@ -114,7 +114,7 @@ def update(
         names = sorted(name for name in changes if name in values or getattr(new, name, 0) != getattr(person, name, 0))
         traces.audit_request(connection, caller, "customer", "updated", customer_id, {"changed": names})
         if new != person:
-            _push(connection, caller, customer_id)
+            erasure.push(connection, caller.scope, customer_id, caller.actor, caller.request_id)
         return Accepted(200, people.customer_body(row, new, changes), None, False)
 
     return _once(core, caller, key, act, changes)
@@ -137,12 +137,6 @@ def _changed(
         values["sealed"] = people.seal_person(own, row["id"], new)
         values |= people.email_columns(core, new.email)
     return values
-
-
-def _push(connection: Connection, caller: Caller, customer_id: UUID) -> None:
-    for account_id in rows.known_at(connection, caller.scope, customer_id):
-        arguments = {"account": str(account_id), "request_id": caller.request_id, "actor": caller.actor}
-        jobs.enqueue(connection, caller.scope, "push_customer", target_id=customer_id, arguments=arguments)
 
 
 def erase(
@@ -169,7 +163,6 @@ def erase(
         _refuse_answered(erasures.answer_under_way(connection, scope, customer_id))
         counted = erasure.destroy(core, connection, scope, row, cause_of(caller))
         traces.audit_request(connection, caller, "customer", "erased", customer_id, {**counted, **(why or {})})
-        _push(connection, caller, customer_id)
         return Accepted(200, body, None, False)
 
     answer = _once(core, caller, key, act)

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from core.audit import log as audit
 from core.domain.errors import Unavailable
 from core.domain.redaction import ERASED, Particulars, redact_body
-from core.orchestration import payment_methods, people, requests
+from core.orchestration import jobs, payment_methods, people, requests
 from core.orchestration.context import Cause, Core
 from core.persistence.database import Scope, present
 from core.persistence.queries import customers as customer_rows
@@ -52,7 +52,15 @@ def destroy(core: Core, connection: Connection, scope: Scope, customer: Row, cau
     now = present(connection)
     customer_rows.update_customer(connection, customer["id"], {**_NOTHING, "erased_at": customer["erased_at"] or now})
     rows.note(connection, scope, customer["id"], customer["erased_at"] or now)
+    push(connection, scope, customer["id"], cause.actor, cause.request_id)
     return counted
+
+
+def push(connection: Connection, scope: Scope, customer_id: UUID, actor: str, request_id: str | None) -> None:
+    """Have each provider that knows the customer told how they are called now, or that they are called nothing."""
+    for account_id in customer_rows.known_at(connection, scope, customer_id):
+        arguments = {"account": str(account_id), "request_id": request_id, "actor": actor}
+        jobs.enqueue(connection, scope, "push_customer", target_id=customer_id, arguments=arguments)
 
 
 def redact(core: Core, connection: Connection, scope: Scope, customer: Row) -> dict[str, int]:

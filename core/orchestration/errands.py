@@ -100,7 +100,7 @@ def _forget_all(core: Core, job: Job, errand: _Forget) -> Told | float:
 def push_customer(core: Core, job: Job) -> None:
     """Have a provider know a customer's new details; of an erased one, that there are none.
 
-    It gives up in the end: the customer here is what counts.
+    It gives up in the end: the customer here is what counts. An erased one then goes to a person.
     """
     account_id = UUID(str(job.arguments["account"]))
     with core.transaction(job.scope, commit=points.announcing(job.kind)) as connection:
@@ -126,8 +126,17 @@ def push_customer(core: Core, job: Job) -> None:
             customers.forget_provider_customer(connection, job.target, account_id, request.provider_id)
             jobs.finish(connection, job)
         elif _refused(result) or not _later(core, connection, job, account, result):
-            message = "the provider did not take the customer's new details; change the customer to try again"
-            jobs.finish(connection, job, "failed", {"code": "customer_not_updated", "message": message})
+            _give_up_pushing(connection, job, customer)
+
+
+def _give_up_pushing(connection: Connection, job: Job, customer: Row | None) -> None:
+    if customer is not None and customer["erased_at"] is not None:
+        # Promised to the person: nobody can change an erased customer to try again.
+        message = "the provider was not told to drop the erased person's details; it may still hold them"
+        jobs.review(connection, job, "person_not_forgotten", message)
+        return
+    message = "the provider did not take the customer's new details; change the customer to try again"
+    jobs.finish(connection, job, "failed", {"code": "customer_not_updated", "message": message})
 
 
 def _to_push(core: Core, connection: Connection, job: Job, account_id: UUID) -> _Push | None:

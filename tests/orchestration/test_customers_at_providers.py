@@ -212,6 +212,22 @@ def test_a_provider_that_never_takes_it_becomes_a_matter_for_a_person(world: Wor
     assert attached(world, person) == []
 
 
+def test_an_erased_person_whom_the_provider_does_not_let_go_of_is_a_matter_for_a_person(world: World) -> None:
+    person = customer(world)
+    saved_at_stripe(world, person)
+    with world.fault("stripe", operation="customers.update", effect="status_before", status=500, times=100):
+        assert world.request("DELETE", f"/v1/customers/{person}").status_code == 200
+        for delay in world.settings.lookup_delays:
+            world.work()
+            world.advance(delay + 1)
+        world.work()
+    query = "SELECT * FROM jobs WHERE kind = 'push_customer' AND target_id = :id ORDER BY id DESC LIMIT 1"
+    found = world.one(query, id=parse_id("customer", person))
+    assert (found["status"], found["error"]["code"]) == ("needs_review", "person_not_forgotten")
+    opened = world.one("SELECT kind, status FROM findings WHERE job_id = :id", id=found["id"])
+    assert (opened["kind"], opened["status"]) == ("person_not_forgotten", "open")
+
+
 def test_a_suspended_account_is_not_asked_and_the_method_is_shut_all_the_same(world: World) -> None:
     person = customer(world)
     method = saved_at_stripe(world, person)
