@@ -52,6 +52,10 @@ LONGEST = timedelta(days=400)
 TURN = 60.0
 #: Seconds before a list that broke off is read again, unless the provider names more; then the run has failed.
 RETRIES = (10.0, 60.0, 300.0, 1800.0, 3600.0)
+#: Tries of one slice that may end before the provider's turn came: at its longest pause of an hour, half a day.
+MOST_WAITS = 12
+
+_DONE = sa.text("SELECT coalesce((progress ->> 'done')::int, 0) FROM reconciliation_runs WHERE id = :run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +136,14 @@ def carry_out(core: Core, job: Job, comparisons: Mapping[str, Comparison]) -> No
         return
     try:
         if not _read_on(core, job, run, comparisons[run["kind"]]):
-            _put_back(core, job, 0.0)
+            with core.transaction(job.scope) as connection:
+                jobs.keep_back(connection, job, 0.0, progressed=True)
             return
     except ListingBroken as broken:
         _broke_off(core, job, run, broken)
         return
     except NotNow as kept_back:
-        _put_back(core, job, kept_back.seconds)
+        _wait_for_turn(core, job, run, kept_back.seconds)
         return
     except jobs.LeaseLost:
         raise
@@ -183,10 +188,19 @@ def _read_on(core: Core, job: Job, run: Row, compare: Comparison) -> bool:
     return True
 
 
-def _put_back(core: Core, job: Job, delay: float) -> None:
-    """What was read is kept; this was no try that failed."""
+def _wait_for_turn(core: Core, job: Job, run: Row, seconds: float) -> None:
+    """What was read is kept. A turn that brought a slice counts as no try; one that brought none does, and a list that
+    is longer than the provider's limit lets us read would otherwise be begun for ever."""
+    error = {"code": "provider_busy", "message": "the provider is asked too much to be asked for this list now"}
     with core.transaction(job.scope) as connection:
-        jobs.keep_back(connection, job, delay, progressed=not delay)  # its turn was over
+        done = connection.execute(_DONE, {"run": run["id"]}).scalar_one()
+        if done > run["progress"].get("done", 0):
+            jobs.keep_back(connection, job, seconds, progressed=True)
+            return
+        if job.attempts <= MOST_WAITS:
+            jobs.requeue(connection, job, seconds, error)
+            return
+    _end(core, job, run, "failed", error)
 
 
 def _keep(core: Core, job: Job, run: Row, done: Mapping[str, list[Any]]) -> None:

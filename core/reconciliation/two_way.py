@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.domain.identifiers import InvalidIdentifier, parse_id
-from core.domain.outcomes import Canceled, Declined, LookUp, NotExecuted, Succeeded, Unknown
+from core.domain.outcomes import Canceled, Declined, LookUp, NotExecuted, NotExecutedReason, Succeeded, Unknown
 from core.domain.statuses import OPEN_TRANSACTION
 from core.orchestration import jobs, requests
 from core.orchestration.context import Core
@@ -24,7 +24,7 @@ from core.persistence.tables import payments, transactions
 from core.providers.base import ChargeSeen
 from core.reconciliation import charge_findings, comparing
 from core.reconciliation.charge_findings import OfOurs
-from core.reconciliation.pages import ask, paced
+from core.reconciliation.pages import NotNow, ask, paced
 from core.reconciliation.slices import SliceResult
 
 Row = Mapping[Any, Any]
@@ -70,6 +70,7 @@ class _Work:
     def __init__(self, core: Core, scope: Scope, account: OpenedAccount, run_id: UUID) -> None:
         self.result = SliceResult()
         self._core, self._scope, self._account, self._run_id = core, scope, account, run_id
+        self._busy: NotExecuted | None = None
         self._exclusive = account.settings.get("exclusive") is True
 
     def compare(self, charges: Sequence[ChargeSeen], since: datetime, until: datetime) -> set[UUID]:
@@ -190,13 +191,20 @@ class _Work:
         self._in_order(found, charge_findings.OF_STATUS)
 
     def _look_up(self, sent: Row, *, captured: bool = False) -> LookUp:
-        """What the charge says of itself, or of what was `captured` of a hold."""
+        """What the charge says of itself, or of what was `captured` of a hold; nothing once the provider is busy."""
+        if self._busy is not None:
+            return self._busy
         with self._core.transaction(self._scope) as connection:
             if captured:
                 request = requests.hold_look_up(rows.find_payment(connection, sent["payment_id"]), sent)
             else:
                 request = requests.look_up_request(self._core, connection, self._scope, sent)
-        return ask(self._core, self._scope, self._account, lambda: self._account.provider.look_up(request))
+        try:
+            return ask(self._core, self._scope, self._account, lambda: self._account.provider.look_up(request))
+        except NotNow as busy:
+            # The slice would begin anew, and meet its limit in the same place for ever: the next run asks again.
+            self._busy = NotExecuted(NotExecutedReason.RATE_LIMITED, "its turn was too far away", busy.seconds)
+            return self._busy
 
     def _open(self, kind: OfOurs, sent: Row, theirs: Mapping[str, Any], stake: int) -> None:
         self._found(stake, sent["currency"])

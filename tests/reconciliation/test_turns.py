@@ -197,3 +197,38 @@ class TestFailures:
             pages.ask(world.worker, world.scope, account, lambda: Unknown({"http_status": 404}))
         found = standing(world, name, "look_up")
         assert (found.state, found.success, found.calls) == (State.CLOSED, 1.0, 30)
+
+
+class TestABusyProvider:
+    """What would begin anew and meet its limit in the same place is not begun for ever."""
+
+    def test_a_list_whose_turn_never_comes_fails_the_run_in_the_end(
+        self, world: World, name: str, listed: Listed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pages, "PATIENCE", 0.05)
+        run_id = start(world, name)
+        for _ in range(runs.MOST_WAITS + 1):
+            assert shown(world, run_id)["status"] in ("queued", "running")
+            carry_by(replace(world.worker, pacer=Pacer(7.0)))
+            world.advance(9)
+        assert (shown(world, run_id)["status"], shown(world, run_id)["error"]["code"]) == ("failed", "provider_busy")
+        assert (job_of(world, run_id)["status"], listed.calls) == ("failed", 0)
+        after = start(world, name)
+        carry(world)
+        assert shown(world, after)["status"] == "succeeded", "the next one is not kept from it"
+
+    def test_a_question_whose_turn_is_too_far_away_is_left_to_the_next_run(
+        self, world: World, listed: Listed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Three charges that the list does not have are asked for by name, and the provider has asked to wait."""
+        for _ in range(3):
+            world.pay(provider="stripe")
+        world.advance(1200)
+        monkeypatch.setattr(pages, "PATIENCE", 0.05)
+        pacer = Pacer(0.0, *(9.0,) * 9)
+        run_id = start(world, "stripe")
+        carry_by(replace(world.worker, pacer=pacer))
+        found = shown(world, run_id)
+        assert found["status"] == "succeeded"
+        assert found["counts"]["absent"] == found["counts"]["unsure"] >= 3
+        assert pacer.asked == 2, "once it is busy nothing more is asked"
