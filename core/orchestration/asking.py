@@ -17,6 +17,7 @@ from core.orchestration import breaker, health, in_flight, pacing, provider_mana
 from core.orchestration.context import Core
 from core.orchestration.jobs import Job, LeaseLost
 from core.orchestration.provider_manager import OpenedAccount
+from core.providers import paging
 
 log = structlog.get_logger()
 
@@ -24,6 +25,8 @@ Answer = TypeVar("Answer")
 
 #: Goes on while the machine is suspended, where the system has such a clock: a worker that slept so has slept.
 _AGING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+#: Seconds that a further page of a list waits for its turn at the longest.
+_PAGE_WAITS = 30.0
 
 
 @dataclass(slots=True)
@@ -86,9 +89,28 @@ def ask(
         if moment() - announced > core.settings.lease:
             raise LeaseLost(str(job.id))
         points.reached("call.sending", job.kind)
-        answer = timed(core, account, operation, call, took)
+        with paging.through(_paced_pages(core, account, operation)):
+            answer = timed(core, account, operation, call, took)
         points.reached("call.answered", job.kind)
         return answer
+
+
+def _paced_pages(core: Core, account: OpenedAccount, operation: str) -> paging.Door:
+    """For a call that walks a list: its first page has the call's own turn, each further one waits for the next."""
+    first = True
+
+    def door(fetch: Callable[[], paging.Page[Answer]]) -> paging.Page[Answer]:
+        nonlocal first
+        wait = 0.0 if first else provider_manager.pause(core, account.scope, account, operation)
+        first = False
+        until = time.monotonic() + _PAGE_WAITS
+        while wait > pacing.MAX_PAUSE and time.monotonic() < until:  # nothing is reserved for so far ahead
+            time.sleep(pacing.MAX_PAUSE)
+            wait = provider_manager.pause(core, account.scope, account, operation)
+        time.sleep(min(wait, pacing.MAX_PAUSE))
+        return fetch()
+
+    return door
 
 
 def moment() -> float:

@@ -29,8 +29,8 @@ from core.providers.stripe.start_params import KEPT
 
 #: A request is executed within its deadline of 30 s or never; the rest is the clocks again.
 _EXECUTED_WITHIN = timedelta(minutes=1)
-#: Seconds for a whole list. At 100 intents a second the window holds some 700 pages, of about 0.3 s each.
-_LISTED_WITHIN = 300.0
+#: Seconds for a whole list. At 60 intents a second the window holds some 400 pages, of about 0.3 s each.
+_LISTED_WITHIN = 120.0
 #: Statuses of intents and sessions that take no money any more; a declined intent waits for another card until it is
 #: canceled.
 _ENDED = frozenset({"canceled", "expired", "requires_payment_method"})
