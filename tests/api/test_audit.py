@@ -125,6 +125,7 @@ def test_a_payment_is_found_by_its_index_however_long_ago(
     assert "payment.created" in {one["action"] for one in found["data"]}
     assert {one["payment"] for one in found["data"]} == {old}
     assert not found["has_more"]
+    assert ask(f"?payment={old}").json == found, "nor has its merchant to be known"
     first = ask(f"{query}&limit=1").json
     assert first["has_more"]
     rest = ask(f"{query}&limit=100&before={first['next']}").json
