@@ -158,7 +158,7 @@ def test_a_seal_in_the_middle_forged_even_with_our_own_key(sealed: Book) -> None
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("leaves = set_byte(leaves, 50, 0)", "the hash"),
+        ("leaves = set_byte(leaves, 50, get_byte(leaves, 50) # 1)", "the hash"),
         ("to_number = to_number + 1", "the hash"),
         ("sealed_at = sealed_at - interval '1 s'", "the hash"),
         ("signature = set_byte(signature, 5, get_byte(signature, 5) # 1)", "a signature"),
