@@ -79,15 +79,6 @@ CANCEL: Mapping[str, str] = {
 }
 
 
-def waits(seconds: float) -> str:
-    """Two figures are enough to see what is old: 3 d 4 h, 12 min 5 s."""
-    whole = max(0, int(seconds))
-    for size, name, below, next_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            return f"{whole // size} {name} {whole % size // below} {next_name}"
-    return f"{whole} s"
-
-
 def evidence(transaction: Mapping[str, Any]) -> list[str]:
     """What we know of an operation, in sentences, from its row as `review_reading` shows it."""
     name, provider = transaction["operation"], transaction["provider"]

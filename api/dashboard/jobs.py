@@ -10,6 +10,7 @@ from api.dashboard.acting import NOT_YET, Refused, attempt
 from api.dashboard.frame import Entry, Here, act, back, page, render
 from api.errors import InvalidFields
 from api.state import gate
+from core.domain.durations import waits
 from core.domain.errors import FieldError
 from core.domain.statuses import JOB
 from core.orchestration import job_cancel, review, review_reading
@@ -43,7 +44,7 @@ def list_jobs(here: Here) -> Response:
     values = {"status": show, "kind": kind, "lane": lane}
     return render(
         "jobs.html", here, title="Jobs", found=found, chosen_values=values, statuses=_SHOWN, kinds=sorted(LANES),
-        lanes=_LANES, words=job_words,
+        lanes=_LANES, words=job_words, waits=waits,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from cli.commands import options, output
 from cli.errors import Refused
 from cli.login import login
 from cli.target import owner_core
+from core.domain.durations import waits
 from core.domain.identifiers import InvalidIdentifier, parse_id
 from core.domain.statuses import JOB
 from core.orchestration import job_cancel, review, review_reading
@@ -100,15 +101,6 @@ def list_(
     else:
         shown = ({**row, "waits": waits(row["waits_seconds"])} for row in found)
         output.print_table(COLUMNS, ([row[column] for column in COLUMNS] for row in shown))
-
-
-def waits(seconds: float) -> str:
-    """Two figures are enough to see what is old: 3 d 4 h, 12 min 5 s."""
-    whole = max(0, int(seconds))
-    for size, name, below, next_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            return f"{whole // size} {name} {whole % size // below} {next_name}"
-    return f"{whole} s"
 
 
 @jobs.command()

@@ -6,8 +6,8 @@ import pytest
 
 from api.dashboard import charts
 from api.dashboard.charts import HEIGHT, Point
-from api.dashboard.job_words import waits
 from api.dashboard.overview import short_money
+from core.domain.durations import waits
 
 
 def test_bars_and_shares_stand_where_their_values_say() -> None:

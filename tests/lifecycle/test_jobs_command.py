@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from cli.commands.jobs import waits
 from cli.errors import Refused
 from cli.main import tollgate
+from core.domain.durations import waits
 from core.domain.identifiers import parse_id, public_id
 from tests.cli.waiting import wait_until
 from tests.support.running import Up
