@@ -25,7 +25,7 @@ def read_slice(
     `foreign` (about nothing of ours). Raises ListingBroken."""
     result = SliceResult()
     cause = Cause("look_up", "reconciliation", None, f"run {run_id}")
-    for one in paced(core, scope, account, account.provider.list_changes(since, until), "list_changes"):
+    for one in paced(core, account, account.provider.list_changes(since, until), "list_changes"):
         result.counts["seen"] += 1
         result.counts[_heed(core, scope, account, one, cause)] += 1
     return result

@@ -10,7 +10,6 @@ from core.domain.outcomes import LookUp, Unknown
 from core.orchestration import asking, pacing
 from core.orchestration.context import Core
 from core.orchestration.provider_manager import OpenedAccount
-from core.persistence.database import Scope
 from core.providers import paging
 from core.providers.paging import Page
 
@@ -37,7 +36,7 @@ class NotNow(Exception):
 
 
 def paced(
-    core: Core, scope: Scope, account: OpenedAccount, items: Iterable[Item], operation: Listing = "list_charges"
+    core: Core, account: OpenedAccount, items: Iterable[Item], operation: Listing = "list_charges"
 ) -> Iterator[Item]:
     """The same items; each page behind them is asked for in its turn, and heeded by Health. Raises NotNow, too."""
 
@@ -54,7 +53,7 @@ def paced(
         yield item
 
 
-def ask(core: Core, scope: Scope, account: OpenedAccount, call: Callable[[], LookUp]) -> LookUp:
+def ask(core: Core, account: OpenedAccount, call: Callable[[], LookUp]) -> LookUp:
     """One question about one object, in its turn. Raises NotNow."""
     return _in_turn(core, account, "look_up", call, _of_object)
 

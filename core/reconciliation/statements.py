@@ -58,7 +58,7 @@ def read_slice(
     exclusive = account.settings.get("exclusive") is True
     reading = Reading(scope, account.account_id, run_id, since, exclusive)
     if lines is None:
-        lines = pages.paced(core, scope, account, account.provider.list_statement(since, until), "list_statement")
+        lines = pages.paced(core, account, account.provider.list_statement(since, until), "list_statement")
     return book(core, reading, lines)
 
 

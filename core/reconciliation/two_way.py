@@ -56,7 +56,7 @@ def read_slice(
     """
     work = _Work(core, scope, account, run_id)
     seen: set[UUID] = set()
-    listed = paced(core, scope, account, account.provider.list_charges(since - APART, until + APART))
+    listed = paced(core, account, account.provider.list_charges(since - APART, until + APART))
     while chunk := list(islice(listed, CHUNK)):
         seen |= work.compare(chunk, since, until)
     for chunk_of_ours in work.ours(since, until, seen):
@@ -200,7 +200,7 @@ class _Work:
             else:
                 request = requests.look_up_request(self._core, connection, self._scope, sent)
         try:
-            return ask(self._core, self._scope, self._account, lambda: self._account.provider.look_up(request))
+            return ask(self._core, self._account, lambda: self._account.provider.look_up(request))
         except NotNow as busy:
             # The slice would begin anew, and meet its limit in the same place for ever: the next run asks again.
             self._busy = NotExecuted(NotExecutedReason.RATE_LIMITED, "its turn was too far away", busy.seconds)

@@ -194,7 +194,7 @@ class TestFailures:
         with world.worker.transaction(world.scope) as connection:
             account = provider_manager.open_account(world.worker, connection, world.scope, world.accounts[name])
         for _ in range(30):
-            pages.ask(world.worker, world.scope, account, lambda: Unknown({"http_status": 404}))
+            pages.ask(world.worker, account, lambda: Unknown({"http_status": 404}))
         found = standing(world, name, "look_up")
         assert (found.state, found.success, found.calls) == (State.CLOSED, 1.0, 30)
 
