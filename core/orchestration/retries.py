@@ -20,6 +20,8 @@ Row = Mapping[Any, Any]
 
 #: Seconds until it is looked again whether what a decline left payable has been ended.
 WAIT_FOR_CLOSING = 60.0
+#: What a job says meanwhile.
+LATER = "declined for now; it is tried again"
 
 _CLOSING = sa.text(
     "SELECT 1 FROM jobs WHERE payment_id = :payment AND kind = 'close_payment' AND status IN ('queued', 'running')"

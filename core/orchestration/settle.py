@@ -114,7 +114,7 @@ def _try_again(
 ) -> None:
     """A soft decline that the status manager has left the payment open after: later anew, or at another account."""
     payment, transaction = applied.payment, applied.transaction
-    error = {"code": result.decline.code, "message": "declined for now; it is tried again"}
+    error = {"code": result.decline.code, "message": retries.LATER}
     decision = retries.decide(connection, payment, transaction, result)
     if decision is Decision.ELSEWHERE and _another(
         core, connection, job, payment, transaction, Elsewhere.IF_ROUTE_SAYS

@@ -74,7 +74,7 @@ def _has_to_wait(core: Core, connection: Connection, job: Job, payment: Row, sen
         jobs.finish(connection, job)
         return True
     if wait > 0:
-        jobs.requeue(connection, job, wait, {"code": "declined", "message": "declined for now; it is tried again"})
+        jobs.requeue(connection, job, wait, {"code": "declined", "message": retries.LATER})
     return wait > 0
 
 
